@@ -1,0 +1,29 @@
+//! Keys, passphrases and encrypted envelopes of an Interocitor mesh.
+//!
+//! A mesh has one 256-bit [`Key`]. People see it as a base58 [`Passphrase`] or as a URL fragment
+//! ([`fragment_url`]); everything a mailbox stores is an AES-256-GCM [`envelope`] under it, written
+//! in one piece ([`seal`], [`open`]) or in bounded memory ([`stream`]).
+//!
+//! Nothing here draws randomness: the caller passes key bytes and initialisation vectors, so a
+//! simulation can replay a run byte for byte. An initialisation vector must never be used twice
+//! under one key; outside a simulation take 12 fresh bytes of the operating system's generator.
+//!
+//! No function panics, whatever it is given, and no error or `Debug` text contains key material.
+#![forbid(unsafe_code)]
+
+mod base58;
+mod base64_text;
+mod ciphertext;
+pub mod digest;
+pub mod envelope;
+pub mod fragment;
+mod gcm;
+pub mod key;
+pub mod passphrase;
+pub mod stream;
+
+pub use envelope::{OpenError, SealError, open, seal};
+pub use fragment::{FragmentError, fragment_url, key_from_fragment};
+pub use key::Key;
+pub use passphrase::{Passphrase, PassphraseError};
+pub use stream::{Decryptor, EnvelopeOpener, EnvelopeSealer, sealed_len};

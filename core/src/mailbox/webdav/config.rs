@@ -1,0 +1,222 @@
+//! Where a WebDAV mailbox is, and who asks.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
+
+/// How long nothing may move before a request is given up.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Credentials of a WebDAV server. Wiped from memory when dropped, never shown.
+#[derive(Clone, Default)]
+pub enum WebDavAuth {
+    /// No credentials.
+    #[default]
+    None,
+    /// User and password, sent as UTF-8.
+    Basic {
+        /// The user; cannot contain a colon.
+        user: String,
+        /// The password, or the app password that many services want here.
+        password: Zeroizing<String>,
+    },
+    /// A bearer token.
+    Bearer(Zeroizing<String>),
+}
+
+impl WebDavAuth {
+    /// User and password.
+    pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::Basic { user: user.into(), password: Zeroizing::new(password.into()) }
+    }
+
+    /// A bearer token.
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self::Bearer(Zeroizing::new(token.into()))
+    }
+
+    /// The `Authorization` header, marked so that nothing logs it.
+    pub(super) fn header(&self) -> MailboxResult<Option<HeaderValue>> {
+        let text = match self {
+            Self::None => return Ok(None),
+            Self::Basic { user, .. } if user.contains(':') => {
+                return Err(refuse(MailboxErrorKind::Unauthorized, "the user name has a colon"));
+            }
+            Self::Basic { user, password } => {
+                let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
+                Zeroizing::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))))
+            }
+            Self::Bearer(token) => Zeroizing::new(format!("Bearer {}", token.as_str())),
+        };
+        // The error of the conversion is dropped: it could show what it refused.
+        let Ok(mut value) = HeaderValue::from_str(&text) else {
+            return Err(refuse(MailboxErrorKind::Unauthorized, "the token cannot be sent in a header"));
+        };
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+impl fmt::Debug for WebDavAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Basic { .. } => "Basic(***)",
+            Self::Bearer(_) => "Bearer(***)",
+        })
+    }
+}
+
+/// Where a WebDAV mailbox is, and who asks.
+#[derive(Clone)]
+pub struct WebDavConfig {
+    url: Url,
+    auth: WebDavAuth,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl WebDavConfig {
+    /// The collection at an `http` or `https` address, which must exist. A user and a password in the
+    /// address become [`WebDavAuth::Basic`] and are taken out of it.
+    pub fn new(base_url: &str) -> MailboxResult<Self> {
+        let bad = |why: &str| Err(refuse(MailboxErrorKind::InvalidPath, why));
+        let Ok(mut url) = Url::parse(base_url) else {
+            return bad("the base address is not a URL");
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return bad("the base address is neither http nor https");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return bad("the base address has a query or a fragment");
+        }
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).ok();
+        let auth = match (decode(url.username()), url.password().map(decode)) {
+            (Some(user), None) if user.is_empty() => WebDavAuth::None,
+            (Some(user), None) => WebDavAuth::basic(user, ""),
+            (Some(user), Some(Some(password))) => WebDavAuth::basic(user, password),
+            _ => return bad("the user or the password in the base address is not UTF-8"),
+        };
+        // Both can only fail where there is no host.
+        if url.set_username("").is_err() || url.set_password(None).is_err() {
+            return bad("the base address cannot hold credentials");
+        }
+        Ok(Self { url, auth, timeout: TIMEOUT, connect_timeout: CONNECT_TIMEOUT })
+    }
+
+    /// With these credentials.
+    #[must_use]
+    pub fn with_auth(mut self, auth: WebDavAuth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// With this long a wait for an answer, or for the next part of a body; 30 seconds by default.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// With this long a wait for a connection; 10 seconds by default.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The base address, without credentials.
+    pub fn base_url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn auth(&self) -> &WebDavAuth {
+        &self.auth
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+}
+
+impl fmt::Debug for WebDavConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebDavConfig")
+            .field("base_url", &self.base_url())
+            .field("auth", &self.auth)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error of the configuration. It never shows the address, which may hold a password.
+pub(super) fn refuse(kind: MailboxErrorKind, why: &str) -> MailboxError {
+    MailboxError::new(kind, "configure", "/", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_credentials_out_of_the_address() {
+        let config = WebDavConfig::new("https://us%40er:p%C3%A4ss%2F@host:8443/dav/").unwrap();
+        assert_eq!(config.base_url(), "https://host:8443/dav/");
+        let header = config.auth().header().unwrap().unwrap();
+        assert_eq!(header.to_str().unwrap(), format!("Basic {}", STANDARD.encode("us@er:päss/")));
+        assert!(header.is_sensitive());
+        assert!(matches!(WebDavConfig::new("http://host").unwrap().auth(), WebDavAuth::None));
+    }
+
+    #[test]
+    fn refuses_other_addresses_without_showing_them() {
+        let bad = [
+            "ftp://u:s3cret@host/",
+            "u:s3cret@host/",
+            "http://u:s3cret@/",
+            "http://u:s3cret@host/?q",
+            "http://u:s3cret@host/#f",
+            "http://u:s3cret%FF@host/",
+            "/s3cret",
+        ];
+        for address in bad {
+            let error = WebDavConfig::new(address).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{address}");
+        }
+    }
+
+    #[test]
+    fn shows_no_credentials() {
+        let basic = WebDavConfig::new("http://somebody:s3cret@host/").unwrap();
+        let bearer = basic.clone().with_auth(WebDavAuth::bearer("t0ken"));
+        for config in [basic, bearer] {
+            let shown = format!("{config:?} {:?}", config.auth().header().unwrap());
+            assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+            assert!(!shown.contains("somebody"), "{shown}");
+        }
+        let error = WebDavAuth::bearer("t0ken\n").header().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("t0ken"));
+        assert_eq!(
+            WebDavAuth::basic("a:b", "s3cret").header().unwrap_err().kind(),
+            MailboxErrorKind::Unauthorized
+        );
+    }
+}

@@ -1,0 +1,456 @@
+//! Requests and their outcomes: credentials, redirects, waiting, and errors.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode, Url};
+
+use super::super::body::{self, Meter};
+use super::super::{ByteStream, MailboxError, MailboxErrorKind, MailboxResult};
+use super::address::{self, Address};
+use super::config::{WebDavConfig, refuse};
+use super::tls;
+
+/// Redirects followed for one call.
+const REDIRECTS_MAX: usize = 4;
+/// Pieces that a body in memory is sent in, so that its progress can be seen.
+const SEND_PIECE: usize = 64 * 1024;
+/// Bodies that do not matter are read up to here, so that their connection can be used again.
+const DRAIN_MAX: usize = 64 * 1024;
+/// A server cannot send us away for longer than this.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) operation: &'static str,
+    /// Path within the mailbox, for errors.
+    pub(super) path: &'a str,
+    pub(super) method: &'static str,
+    pub(super) url: Url,
+    headers: HeaderMap,
+    payload: Payload,
+}
+
+/// What is sent along.
+pub(super) enum Payload {
+    None,
+    Whole(Bytes),
+    Stream(u64, ByteStream),
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(operation: &'static str, path: &'a str, method: &'static str, url: Url) -> Self {
+        Self { operation, path, method, url, headers: HeaderMap::new(), payload: Payload::None }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> MailboxResult<Self> {
+        // A value that no header can hold comes from outside: an etag, a lock token.
+        let value = HeaderValue::from_str(value).map_err(|error| {
+            MailboxError::new(MailboxErrorKind::Protocol, self.operation, self.path, "a header cannot be sent")
+                .with_source(error)
+        })?;
+        self.headers.insert(HeaderName::from_static(name), value);
+        Ok(self)
+    }
+
+    pub(super) fn payload(mut self, content_type: &'static str, payload: Payload) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.payload = payload;
+        self
+    }
+
+    fn error(&self, kind: MailboxErrorKind, message: impl Into<String>) -> MailboxError {
+        MailboxError::new(kind, self.operation, self.path, message)
+    }
+}
+
+/// A client of one server.
+pub(super) struct Http {
+    client: Client,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+impl Http {
+    pub(super) fn new(config: &WebDavConfig) -> MailboxResult<Self> {
+        let failed = |error: &dyn std::fmt::Display| {
+            refuse(MailboxErrorKind::Io, &format!("the HTTP client cannot be set up: {error}"))
+        };
+        let tls = tls::config(config.url().scheme() == "https").map_err(|error| failed(&error))?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(config.connect_timeout())
+            .user_agent(concat!("interocitor/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| failed(&error.without_url()))?;
+        Ok(Self { client, authorization: config.auth().header()?, timeout: config.timeout() })
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. Redirects are followed
+    /// within the origin only: nobody else gets to see the credentials.
+    pub(super) async fn send(&self, address: &Address, mut call: Call<'_>) -> MailboxResult<Answer> {
+        for _ in 0..=REDIRECTS_MAX {
+            let payload = std::mem::replace(&mut call.payload, Payload::None);
+            let again = match &payload {
+                Payload::None => Some(Payload::None),
+                Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
+                Payload::Stream(..) => None,
+            };
+            let answer = self.exchange(&call, payload).await?;
+            if !answer.is_redirect() {
+                answer.refuse_page()?;
+                return Ok(answer);
+            }
+            call.url = redirected(address, &call, &answer)?;
+            call.payload = again
+                .ok_or_else(|| call.error(MailboxErrorKind::Protocol, "the server redirects a streamed body"))?;
+            answer.drain().await;
+        }
+        Err(call.error(MailboxErrorKind::Protocol, "the server redirects in a circle"))
+    }
+
+    async fn exchange(&self, call: &Call<'_>, payload: Payload) -> MailboxResult<Answer> {
+        let method = Method::from_bytes(call.method.as_bytes())
+            .map_err(|_| call.error(MailboxErrorKind::Protocol, "no such method"))?;
+        let mut headers = call.headers.clone();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let progress = Arc::new(Progress::new());
+        let mut request = self.client.request(method, call.url.clone());
+        match payload {
+            Payload::None if matches!(call.method, "PUT") => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            Payload::None => {}
+            Payload::Whole(bytes) if bytes.len() <= SEND_PIECE => request = request.body(bytes),
+            Payload::Whole(bytes) => {
+                let len = bytes.len() as u64;
+                headers.insert(CONTENT_LENGTH, len.into());
+                request = request.body(metered(call, len, slices(bytes), &progress));
+            }
+            Payload::Stream(len, stream) => {
+                headers.insert(CONTENT_LENGTH, len.into());
+                request = request.body(metered(call, len, stream, &progress));
+            }
+        }
+        let sending = request.headers(headers).send();
+        tokio::pin!(sending);
+        let response = loop {
+            match tokio::time::timeout(self.timeout, &mut sending).await {
+                Ok(outcome) => break outcome,
+                // An upload may take its time as long as it moves.
+                Err(_) if progress.idle() < self.timeout => {}
+                Err(_) => return Err(call.error(MailboxErrorKind::Timeout, "the server does not answer")),
+            }
+        };
+        match response {
+            Ok(response) => Ok(Answer {
+                operation: call.operation,
+                path: call.path.to_owned(),
+                timeout: self.timeout,
+                meter: response
+                    .content_length()
+                    .filter(|_| call.method == "GET")
+                    .map(|len| Meter::new(call.operation, call.path, len)),
+                method: call.method,
+                response,
+            }),
+            // What broke may have been the body that we were to send.
+            Err(error) => Err(progress.take_fault().unwrap_or_else(|| broken(call.operation, call.path, error))),
+        }
+    }
+}
+
+/// Where to go instead: only within the origin, and only to the same thing in another place, so that a
+/// login page is not taken for a file.
+fn redirected(address: &Address, call: &Call<'_>, answer: &Answer) -> MailboxResult<Url> {
+    let location = answer.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let refuse = |message: &str| Err(call.error(MailboxErrorKind::Protocol, message).with_status(answer.status()));
+    let Some(mut url) = location.and_then(|location| call.url.join(location).ok()) else {
+        return refuse("the server redirects to nowhere");
+    };
+    if !address.same_origin(&url) {
+        return refuse("the server redirects to another address");
+    }
+    url.set_fragment(None);
+    let kept = call.path.trim_end_matches('/');
+    let same = url.query().is_none() && address::path_of(&url).is_some_and(|path| path.ends_with(kept));
+    if !same || answer.response.status() == StatusCode::SEE_OTHER {
+        return refuse("the server redirects to something else");
+    }
+    Ok(url)
+}
+
+/// The state of an upload.
+struct Progress {
+    inner: Mutex<(Instant, Option<MailboxError>)>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { inner: Mutex::new((Instant::now(), None)) }
+    }
+
+    fn moved(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).0 = Instant::now();
+    }
+
+    fn idle(&self) -> Duration {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.elapsed()
+    }
+
+    fn fail(&self, error: MailboxError) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(error);
+    }
+
+    fn take_fault(&self) -> Option<MailboxError> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).1.take()
+    }
+}
+
+/// A body that breaks off the request when it is not as long as announced.
+fn metered(call: &Call<'_>, len: u64, stream: ByteStream, progress: &Arc<Progress>) -> reqwest::Body {
+    let state = Some((stream, Meter::new(call.operation, call.path, len), Arc::clone(progress)));
+    reqwest::Body::wrap_stream(stream::unfold(state, |state| async move {
+        let (mut stream, mut meter, progress) = state?;
+        let piece = match stream.next().await {
+            Some(Ok(piece)) => meter.add(piece.len()).map(|()| Some(piece)),
+            Some(Err(error)) => Err(error),
+            None => meter.finish().map(|()| None),
+        };
+        progress.moved();
+        match piece {
+            Ok(Some(piece)) => Some((Ok(piece), Some((stream, meter, progress)))),
+            Ok(None) => None,
+            Err(error) => {
+                progress.fail(error);
+                Some((Err("the body broke off"), None))
+            }
+        }
+    }))
+}
+
+fn slices(bytes: Bytes) -> ByteStream {
+    stream::unfold(bytes, |mut rest| async move {
+        let piece = rest.split_to(rest.len().min(SEND_PIECE));
+        (!piece.is_empty()).then_some((Ok(piece), rest))
+    })
+    .boxed()
+}
+
+/// The answer to a request, its body unread.
+pub(super) struct Answer {
+    operation: &'static str,
+    path: String,
+    timeout: Duration,
+    method: &'static str,
+    meter: Option<Meter>,
+    response: Response,
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        self.response.status().is_success()
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        self.response.url()
+    }
+
+    pub(super) fn header(&self, name: &'static str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    fn is_redirect(&self) -> bool {
+        matches!(self.status(), 301 | 302 | 303 | 307 | 308)
+    }
+
+    pub(super) fn error(&self, kind: MailboxErrorKind, message: impl Into<String>) -> MailboxError {
+        MailboxError::new(kind, self.operation, self.path.as_str(), message).with_status(self.status())
+    }
+
+    /// Login pages and captive portals answer "OK" to anything, and must not be taken for an answer.
+    /// Where a page may be what was asked for, or only decorates a status, it is none of those.
+    fn refuse_page(&self) -> MailboxResult<()> {
+        let page = self.response.headers().get(CONTENT_TYPE).is_some_and(|value| {
+            let value = value.as_bytes().to_ascii_lowercase();
+            value.starts_with(b"text/html") || value.starts_with(b"application/xhtml")
+        });
+        let path = self.path.to_ascii_lowercase();
+        let asked = self.method == "GET" && [".html", ".htm", ".xhtml"].iter().any(|end| path.ends_with(end));
+        if page && !asked && matches!(self.status(), 200 | 203 | 207) {
+            return Err(self.error(MailboxErrorKind::Protocol, "a web page came instead of an answer"));
+        }
+        Ok(())
+    }
+
+    /// The next piece of the body, or `None` at its proper end.
+    pub(super) async fn piece(&mut self) -> MailboxResult<Option<Bytes>> {
+        let piece = match tokio::time::timeout(self.timeout, self.response.chunk()).await {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(error)) => return Err(broken(self.operation, &self.path, error)),
+            Err(_) => return Err(self.error(MailboxErrorKind::Timeout, "the server stopped in the middle")),
+        };
+        if let Some(meter) = &mut self.meter {
+            let counted = match &piece {
+                Some(piece) => meter.add(piece.len()),
+                None => meter.finish(),
+            };
+            counted.map_err(|error| {
+                let message = "the body does not have the announced length";
+                MailboxError::new(MailboxErrorKind::Unavailable, self.operation, self.path.as_str(), message)
+                    .with_source(error)
+            })?;
+        }
+        Ok(piece)
+    }
+
+    /// The whole body, unless it is longer than `limit`.
+    pub(super) async fn whole(mut self, limit: u64) -> MailboxResult<Bytes> {
+        self.refuse_encoding()?;
+        let announced = self.response.content_length().unwrap_or(0);
+        let mut whole = BytesMut::new();
+        if announced <= limit {
+            whole.reserve(body::reserve(announced));
+            while let Some(piece) = self.piece().await? {
+                if whole.len() as u64 + piece.len() as u64 > limit {
+                    return Err(self.error(MailboxErrorKind::TooLarge, "the body is too large to be read at once"));
+                }
+                whole.extend_from_slice(&piece);
+            }
+            return Ok(whole.freeze());
+        }
+        Err(self.error(MailboxErrorKind::TooLarge, "the body is too large to be read at once"))
+    }
+
+    /// The body as a stream.
+    pub(super) fn stream(self) -> MailboxResult<ByteStream> {
+        self.refuse_encoding()?;
+        let pieces = stream::try_unfold(self, |mut answer| async move {
+            Ok(answer.piece().await?.map(|piece| (piece, answer)))
+        });
+        Ok(pieces.boxed())
+    }
+
+    /// We asked for the plain bytes; a server that compresses all the same cannot be counted against.
+    fn refuse_encoding(&self) -> MailboxResult<()> {
+        match self.response.headers().get(CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" => {
+                Err(self.error(MailboxErrorKind::Protocol, "the server encodes the body"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads what is left and does not matter.
+    pub(super) async fn drain(mut self) {
+        let mut read = 0;
+        while read < DRAIN_MAX {
+            match self.piece().await {
+                Ok(Some(piece)) => read += piece.len(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends a call whose status says that it worked.
+    pub(super) async fn done(self) {
+        self.drain().await;
+    }
+
+    /// The error that a status means. What a status means to one call only is that call's business.
+    pub(super) async fn fault(self) -> MailboxError {
+        use MailboxErrorKind as K;
+        let (kind, message) = match self.status() {
+            401 => (K::Unauthorized, "the server does not accept the credentials"),
+            403 => (K::Forbidden, "the server does not allow it"),
+            404 | 410 => (K::NotFound, "not found"),
+            408 => (K::Timeout, "the server waited too long for the request"),
+            409 => (K::Unavailable, "the server finds the path in a conflicting state"),
+            412 => (K::Conflict, "the stored version is another one"),
+            413 => (K::TooLarge, "the server does not accept so large a body"),
+            414 => (K::InvalidPath, "the path is too long for the server"),
+            423 => (K::Unavailable, "locked by somebody else"),
+            429 => (K::RateLimited, "too many requests"),
+            507 => (K::QuotaFull, "the server is full"),
+            500..=599 => (K::Unavailable, "the server cannot do it now"),
+            _ => (K::Protocol, "an unexpected answer"),
+        };
+        let error = self.error(kind, format!("{message} (HTTP {})", self.status()));
+        let wait = self.response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        self.drain().await;
+        error.with_retry_after(wait)
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = httpdate::parse_http_date(text).ok()?;
+            until.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// The error of a request that got no proper answer. The address is left out: it may hold a secret.
+fn broken(operation: &'static str, path: &str, error: reqwest::Error) -> MailboxError {
+    let (kind, message) = if error.is_timeout() {
+        (MailboxErrorKind::Timeout, "no connection in time")
+    } else if error.is_connect() && is_tls(&error) {
+        (MailboxErrorKind::Protocol, "no secure connection to the server")
+    } else if error.is_connect() {
+        (MailboxErrorKind::Offline, "the server cannot be reached")
+    } else {
+        (MailboxErrorKind::Unavailable, "the connection broke off")
+    };
+    MailboxError::new(kind, operation, path, message).with_source(error.without_url())
+}
+
+/// Whether a connection failed over TLS, for instance over a certificate that nobody trusts.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_retry_after() {
+        assert_eq!(retry_after(" 120 "), Some(Duration::from_mins(2)));
+        assert_eq!(retry_after("99999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
+        assert!(retry_after(&soon).is_some_and(|wait| wait > Duration::from_secs(900)));
+        for nonsense in ["", "soon", "-1", "1.5"] {
+            assert_eq!(retry_after(nonsense), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! TLS: rustls with the `ring` provider, chosen here and not through a process-wide default.
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, Error, RootCertStore};
+
+/// The configuration of a client. Without `needed` no certificate is trusted, and none has to be found.
+pub(super) fn config(needed: bool) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    if needed {
+        return trusting(provider);
+    }
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+/// The platform decides whom to trust, including authorities that its owner added.
+#[cfg(not(target_os = "android"))]
+fn trusting(provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+}
+
+/// Android's verifier panics unless the app set it up in Java: the bundled Mozilla roots decide.
+#[cfg(target_os = "android")]
+fn trusting(provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needs_no_certificates_for_plain_http() {
+        assert!(config(false).is_ok());
+    }
+}

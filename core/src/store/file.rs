@@ -1,0 +1,137 @@
+//! The store in a file: one writer connection, readers beside it on the write-ahead log.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Durability, Store, Tx, session::Session};
+use crate::error::{Error, Result, from_sqlite};
+
+/// Readers kept open between calls.
+const IDLE_READERS: usize = 4;
+
+/// A store in a file, shared with other processes.
+#[derive(Debug)]
+pub(crate) struct FileStore {
+    path: PathBuf,
+    durability: Durability,
+    /// `None` after [`Store::close`].
+    writer: Mutex<Option<Session>>,
+    readers: Mutex<Vec<Session>>,
+}
+
+impl FileStore {
+    /// Opens or creates the store. `durability` is the least that every write gets.
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
+        let place = path.display().to_string();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(|error| from_sqlite(&error, &place))?;
+        if conn.is_readonly("main").unwrap_or(false) {
+            return Err(Error::StoreOpen { path: place, reason: "the file or its folder is read-only".into() });
+        }
+        let writer = Session::new(conn, place, true)?;
+        Ok(Self {
+            path: path.to_owned(),
+            durability,
+            writer: Mutex::new(Some(writer)),
+            readers: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Session>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> Result<Session> {
+        if let Some(reader) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(reader);
+        }
+        if self.writer().is_none() {
+            return Err(Error::ShutDown);
+        }
+        let place = self.path.display().to_string();
+        // Read-write, since a reader may have to set up the shared memory of the log; it never writes rows.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags).map_err(|error| from_sqlite(&error, &place))?;
+        Session::new(conn, place, false)
+    }
+}
+
+impl Store for FileStore {
+    fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        let least = if self.durability == Durability::Power { self.durability } else { durability };
+        self.writer().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", least, work)
+    }
+
+    fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        let reader = self.reader()?;
+        let outcome = reader.transact("BEGIN", Durability::Process, work);
+        let writer = self.writer();
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_some() && readers.len() < IDLE_READERS {
+            readers.push(reader);
+        }
+        outcome
+    }
+
+    fn path(&self) -> Option<&PathBuf> {
+        Some(&self.path)
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        let writer = self.writer();
+        let session = writer.as_ref().ok_or(Error::ShutDown)?;
+        // The answer says whether a reader was in the way; then the next checkpoint does it.
+        session.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<()> {
+        let writer = self.writer();
+        writer.as_ref().ok_or(Error::ShutDown)?.copy_to(path)
+    }
+
+    fn close(&self) -> Result<()> {
+        let session = self.writer().take();
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        match session {
+            // The last connection of all processes moves the log into the file and removes it.
+            Some(session) => session.conn.close().map_err(|(_, error)| error.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Session {
+    /// Writes everything into a new database file.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<()> {
+        let target = path.to_string_lossy();
+        self.conn.execute("VACUUM INTO ?1", [&*target]).map_err(|error| from_sqlite(&error, &target))?;
+        Ok(())
+    }
+}
+
+/// Moves a store that cannot be opened out of the way, with its log, and returns its new place.
+/// Called only when the user asks for it.
+pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
+    let renamed = |suffix: &str| {
+        let mut from = path.as_os_str().to_owned();
+        from.push(suffix);
+        let mut to = path.as_os_str().to_owned();
+        to.push(format!(".aside-{stamp}{suffix}"));
+        (PathBuf::from(from), PathBuf::from(to))
+    };
+    let failed = |error: std::io::Error| Error::StoreOpen { path: path.display().to_string(), reason: error.to_string() };
+    for suffix in ["-wal", "-shm"] {
+        let (from, to) = renamed(suffix);
+        if from.exists() {
+            std::fs::rename(from, to).map_err(failed)?;
+        }
+    }
+    let (from, to) = renamed("");
+    std::fs::rename(from, &to).map_err(failed)?;
+    Ok(to)
+}

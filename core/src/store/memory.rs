@@ -1,0 +1,54 @@
+//! The store in memory: the same tables on a private in-memory database, for tests and previews.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use super::{Durability, Store, Tx, session::Session};
+use crate::error::{Error, Result};
+
+/// A store that lives as long as its value. Readers wait for the writer.
+#[derive(Debug)]
+pub(crate) struct MemoryStore(Mutex<Option<Session>>);
+
+impl MemoryStore {
+    /// An empty store.
+    pub(crate) fn new() -> Result<Self> {
+        let session = Session::new(Connection::open_in_memory()?, ":memory:".into(), true)?;
+        Ok(Self(Mutex::new(Some(session))))
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn write(&self, _: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        self.session().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", Durability::Process, work)
+    }
+
+    fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        self.session().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN", Durability::Process, work)
+    }
+
+    fn path(&self) -> Option<&PathBuf> {
+        None
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<()> {
+        self.session().as_ref().ok_or(Error::ShutDown)?.copy_to(path)
+    }
+
+    fn close(&self) -> Result<()> {
+        self.session().take();
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Small facts about the store and the mesh, and the device clock.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Tx;
+use crate::{clock::DeviceClock, error::Result};
+
+/// Names of the facts in `meta`.
+pub(crate) mod keys {
+    /// This device in the mesh.
+    pub(crate) const DEVICE_ID: &str = "deviceId";
+    /// This copy of the store; kept outside of it as well, so that a restored backup shows.
+    pub(crate) const INSTALL_ID: &str = "installId";
+    /// The mesh that this store belongs to.
+    pub(crate) const MESH_ID: &str = "meshId";
+    /// Epoch of the last snapshot adopted.
+    pub(crate) const EPOCH: &str = "epoch";
+    /// Highest manifest generation seen.
+    pub(crate) const GENERATION: &str = "generation";
+    /// Content hash of the manifest last accepted.
+    pub(crate) const CONTENT_HASH: &str = "contentHash";
+    /// Clock at and below which the snapshot is the state.
+    pub(crate) const FLOOR: &str = "floor";
+    /// Fingerprint of the key that opened a file of this mesh.
+    pub(crate) const PROVEN_KEY: &str = "provenKey";
+    /// Content hash of a manifest that this device is about to found a mesh with.
+    pub(crate) const FOUNDING: &str = "founding";
+    /// Number of entries published by this installation.
+    pub(crate) const ENTRY_SEQ: &str = "entrySeq";
+    /// Fingerprint of the declared schema.
+    pub(crate) const SCHEMA: &str = "schema";
+    /// Version of the declared schema that the store was last opened with.
+    pub(crate) const SCHEMA_VERSION: &str = "schemaVersion";
+    /// Wall time of the last sync whose every step was confirmed, ms.
+    pub(crate) const LAST_SYNC_MS: &str = "lastSyncMs";
+    /// When our device record was last written, ms.
+    pub(crate) const DEVICE_RECORD_MS: &str = "deviceRecordMs";
+    /// Body of our device record as last written.
+    pub(crate) const DEVICE_RECORD: &str = "deviceRecord";
+}
+
+/// What every write reads first and writes back last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EngineState {
+    pub(crate) clock: DeviceClock,
+    /// The implicit batch that is open, and since when (wall ms).
+    pub(crate) open_batch: Option<(i64, u64)>,
+}
+
+impl Tx<'_> {
+    /// A fact, if it is known.
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.sql("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    /// A fact that is a number; anything else counts as unknown.
+    pub(crate) fn meta_number(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.meta(key)?.and_then(|text| text.parse().ok()))
+    }
+
+    pub(crate) fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.sql("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
+            .execute([key, value])?;
+        Ok(())
+    }
+
+    pub(crate) fn clear_meta(&self, key: &str) -> Result<()> {
+        self.sql("DELETE FROM meta WHERE key = ?1")?.execute([key])?;
+        Ok(())
+    }
+
+    /// The state of the engine; also notices tables and fields that another process changed.
+    pub(crate) fn engine(&self) -> Result<EngineState> {
+        let (state, layout) =
+            self.sql("SELECT ts, counter, open_seq, open_ms, layout FROM engine")?.query_row([], |row| {
+                let open: Option<i64> = row.get(2)?;
+                let since: Option<i64> = row.get(3)?;
+                let clock = DeviceClock { ts: row.get::<_, i64>(0)?.unsigned_abs(), counter: row.get(1)? };
+                let open_batch = open.map(|seq| (seq, since.unwrap_or(0).unsigned_abs()));
+                Ok((EngineState { clock, open_batch }, row.get::<_, i64>(4)?))
+            })?;
+        self.note_layout(layout);
+        Ok(state)
+    }
+
+    pub(crate) fn set_engine(&self, state: &EngineState) -> Result<()> {
+        self.sql("UPDATE engine SET ts = ?1, counter = ?2, open_seq = ?3, open_ms = ?4")?.execute(params![
+            signed(state.clock.ts),
+            state.clock.counter,
+            state.open_batch.map(|(seq, _)| seq),
+            state.open_batch.map(|(_, since)| signed(since)),
+        ])?;
+        Ok(())
+    }
+
+    /// Makes every connection read tables and fields anew.
+    pub(super) fn move_layout(&self) -> Result<()> {
+        let layout =
+            self.sql("UPDATE engine SET layout = layout + 1 RETURNING layout")?.query_row([], |row| row.get(0))?;
+        self.note_layout(layout);
+        Ok(())
+    }
+
+    /// Connected stores: all records.
+    pub(crate) fn stores(&self) -> Result<Vec<String>> {
+        let mut statement = self.sql("SELECT record FROM stores ORDER BY id")?;
+        let records = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(records)
+    }
+
+    pub(crate) fn store(&self, id: &str) -> Result<Option<String>> {
+        Ok(self.sql("SELECT record FROM stores WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) fn put_store(&self, id: &str, record: &str) -> Result<()> {
+        self.sql("INSERT INTO stores VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
+            .execute([id, record])?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_store(&self, id: &str) -> Result<bool> {
+        Ok(self.sql("DELETE FROM stores WHERE id = ?1")?.execute([id])? > 0)
+    }
+}
+
+/// SQLite's integers are signed; times stay far below the limit.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

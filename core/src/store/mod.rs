@@ -1,0 +1,87 @@
+//! The store: SQLite tables behind a small trait.
+//!
+//! [`Store`] gives transactions; [`Tx`] gives the nouns inside one: rows, fields, outbox, receipts,
+//! quarantine, meta. Two implementations differ in where the pages lie: [`FileStore`] and
+//! [`MemoryStore`]. Everything here is synchronous and runs inline; threads are the caller's affair.
+//!
+//! Every write is `BEGIN IMMEDIATE` and reads the device clock inside, so several processes may
+//! share one file.
+
+pub(crate) mod fields;
+mod file;
+mod memory;
+pub(crate) mod meta;
+pub(crate) mod outbox;
+pub(crate) mod quarantine;
+mod receipts;
+pub(crate) mod rows;
+mod session;
+
+#[cfg(test)]
+mod suite;
+
+use std::{fmt, path::PathBuf};
+
+pub(crate) use file::{FileStore, set_aside};
+pub(crate) use memory::MemoryStore;
+pub(crate) use session::Tx;
+
+use crate::error::{Error, Result};
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Durability {
+    /// In the write-ahead log: survives the death of the process.
+    #[default]
+    Process,
+    /// Synced to the device with everything before it: survives loss of power.
+    Power,
+}
+
+/// Where rows and everything that belongs to them is kept.
+pub(crate) trait Store: Send + Sync + fmt::Debug {
+    /// Runs `work` in one write transaction; an error rolls it back.
+    fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()>;
+
+    /// Runs `work` on one consistent state.
+    fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()>;
+
+    /// The file, if there is one.
+    fn path(&self) -> Option<&PathBuf>;
+
+    /// Moves the write-ahead log into the main file and empties it, so that deleted content is gone
+    /// from both. Does nothing while a reader is in the way.
+    fn checkpoint(&self) -> Result<()>;
+
+    /// Writes a copy of everything to a new file.
+    fn copy_to(&self, path: &std::path::Path) -> Result<()>;
+
+    /// Lets go of every file and lock. Calls after it answer [`Error::ShutDown`].
+    fn close(&self) -> Result<()>;
+}
+
+impl dyn Store + '_ {
+    /// [`Store::write`] with a result.
+    pub(crate) fn write_with<T>(
+        &self,
+        durability: Durability,
+        mut work: impl FnMut(&Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut outcome = None;
+        self.write(durability, &mut |tx| {
+            outcome = Some(work(tx)?);
+            Ok(())
+        })?;
+        outcome.ok_or(Error::ShutDown)
+    }
+
+    /// [`Store::read`] with a result.
+    pub(crate) fn read_with<T>(&self, mut work: impl FnMut(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut outcome = None;
+        self.read(&mut |tx| {
+            outcome = Some(work(tx)?);
+            Ok(())
+        })?;
+        outcome.ok_or(Error::ShutDown)
+    }
+}

@@ -1,0 +1,230 @@
+//! The outbox: what was written here and is not yet known to be in the mailbox.
+//!
+//! Each record is one batch. The implicit batch stays open for a while and collects single writes;
+//! an explicit batch is a record of its own. Before its first upload a record is *bound* to an entry
+//! id and clock, durably, so that every retry uses the same file name.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Tx, meta::{EngineState, signed}};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    merge,
+    row::{Reader, RowState, put_bytes},
+    value::Name,
+    wire::change::Op,
+};
+
+/// Operations are stored in pieces of about this size, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// What a bound record is published as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) id: String,
+    pub(crate) clock: Clock,
+    pub(crate) seq: u64,
+}
+
+/// A record without its operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutboxRecord {
+    pub(crate) seq: i64,
+    pub(crate) opened_ms: u64,
+    pub(crate) part: Option<(u64, u64)>,
+    pub(crate) binding: Option<Binding>,
+}
+
+/// What waits in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OutboxCount {
+    /// Records, the open batch included.
+    pub(crate) records: u64,
+    /// When the oldest was opened, ms.
+    pub(crate) oldest_ms: Option<u64>,
+}
+
+/// Collects operations in the stored form.
+#[derive(Debug, Default)]
+pub(crate) struct OpWriter {
+    pieces: Vec<Vec<u8>>,
+}
+
+impl OpWriter {
+    pub(crate) fn push(&mut self, table: &Name, row_id: &Name, state: &RowState) {
+        if self.pieces.last().is_none_or(|piece| piece.len() >= PIECE) {
+            self.pieces.push(Vec::new());
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            put_bytes(piece, table.as_bytes());
+            put_bytes(piece, row_id.as_bytes());
+            state.write_record(piece);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds operations to the implicit batch, opening it where none is open or where the open one is
+    /// older than `window_ms`.
+    pub(crate) fn append_to_open_batch(
+        &self,
+        state: &mut EngineState,
+        ops: &OpWriter,
+        now_ms: u64,
+        window_ms: u64,
+    ) -> Result<()> {
+        let due = state.open_batch.is_some_and(|(_, since)| now_ms.abs_diff(since) >= window_ms);
+        let seq = match state.open_batch.filter(|_| !due) {
+            Some((seq, _)) => seq,
+            None => {
+                let seq = self.add_record(now_ms, None)?;
+                state.open_batch = Some((seq, now_ms));
+                seq
+            }
+        };
+        // The device clock moved with this write, so it orders pieces within a record.
+        let first = signed(state.clock.ts) << 16 | i64::from(state.clock.counter & 0xffff);
+        self.add_pieces(seq, first, ops)
+    }
+
+    /// Adds a batch of its own.
+    pub(crate) fn add_batch(&self, ops: &OpWriter, now_ms: u64, part: Option<(u64, u64)>) -> Result<i64> {
+        let seq = self.add_record(now_ms, part)?;
+        self.add_pieces(seq, 0, ops)?;
+        Ok(seq)
+    }
+
+    fn add_record(&self, now_ms: u64, part: Option<(u64, u64)>) -> Result<i64> {
+        let seq = self
+            .sql("INSERT INTO outbox(opened_ms, part, parts) VALUES (?1, ?2, ?3) RETURNING seq")?
+            .query_row(params![signed(now_ms), part.map(|part| signed(part.0)), part.map(|part| signed(part.1))], |row| {
+                row.get(0)
+            })?;
+        Ok(seq)
+    }
+
+    fn add_pieces(&self, seq: i64, first: i64, ops: &OpWriter) -> Result<()> {
+        let mut statement = self.sql("INSERT INTO outbox_ops VALUES (?1, ?2, ?3)")?;
+        for (n, piece) in (first..).zip(&ops.pieces) {
+            statement.execute(params![seq, n, piece])?;
+        }
+        Ok(())
+    }
+
+    /// Records that are closed, oldest first.
+    pub(crate) fn closed_records(&self, state: &EngineState, limit: usize) -> Result<Vec<OutboxRecord>> {
+        let open = state.open_batch.map_or(-1, |(seq, _)| seq);
+        let mut statement = self.sql(
+            "SELECT seq, opened_ms, part, parts, entry_id, entry_clock, entry_seq FROM outbox
+             WHERE seq <> ?1 ORDER BY seq LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![open, signed(limit as u64)])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id: Option<String> = row.get(4)?;
+            let clock: Option<String> = row.get(5)?;
+            let binding = match (id, clock) {
+                (Some(id), Some(clock)) => Some(Binding {
+                    id,
+                    clock: clock.parse().map_err(|_| damaged())?,
+                    seq: row.get::<_, i64>(6)?.unsigned_abs(),
+                }),
+                _ => None,
+            };
+            let part: Option<i64> = row.get(2)?;
+            let parts: Option<i64> = row.get(3)?;
+            records.push(OutboxRecord {
+                seq: row.get(0)?,
+                opened_ms: row.get::<_, i64>(1)?.unsigned_abs(),
+                part: part.zip(parts).map(|(part, parts)| (part.unsigned_abs(), parts.unsigned_abs())),
+                binding,
+            });
+        }
+        Ok(records)
+    }
+
+    /// The operations of a record, one for each row: later states of a row are joined into the first.
+    pub(crate) fn record_ops(&self, seq: i64) -> Result<Vec<Op>> {
+        let mut statement = self.sql("SELECT ops FROM outbox_ops WHERE seq = ?1 ORDER BY n")?;
+        let mut rows = statement.query([seq])?;
+        let mut ops: Vec<Op> = Vec::new();
+        let mut places: HashMap<(Name, Name), usize> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let piece = row.get_ref(0)?.as_bytes().map_err(|_| damaged())?;
+            let mut reader = Reader(piece);
+            while !reader.is_empty() {
+                let table = Name::from_wtf8(reader.bytes()?);
+                let row_id = Name::from_wtf8(reader.bytes()?);
+                let state = RowState::read_record(&mut reader)?;
+                let place = *places.entry((table.clone(), row_id.clone())).or_insert(ops.len());
+                match ops.get_mut(place) {
+                    Some(op) => drop(merge::join(&mut op.state, state, &|_| false)),
+                    None => ops.push(Op { table, row_id, state }),
+                }
+            }
+        }
+        Ok(ops)
+    }
+
+    /// Binds a record to what it will be published as.
+    pub(crate) fn bind_record(&self, seq: i64, binding: &Binding) -> Result<()> {
+        self.sql("UPDATE outbox SET entry_id = ?2, entry_clock = ?3, entry_seq = ?4 WHERE seq = ?1")?
+            .execute(params![seq, binding.id, binding.clock.to_string(), signed(binding.seq)])?;
+        Ok(())
+    }
+
+    /// Notes a failed try to publish a record.
+    pub(crate) fn note_problem(&self, seq: i64, problem: &str) -> Result<()> {
+        self.sql("UPDATE outbox SET attempts = attempts + 1, problem = ?2 WHERE seq = ?1")?.execute(params![seq, problem])?;
+        Ok(())
+    }
+
+    /// What keeps records from being published, oldest first.
+    pub(crate) fn problems(&self) -> Result<Vec<String>> {
+        let mut statement = self.sql("SELECT DISTINCT problem FROM outbox WHERE problem IS NOT NULL ORDER BY seq LIMIT 16")?;
+        let list = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(list)
+    }
+
+    /// Removes a record whose publication is confirmed, or that was replaced.
+    pub(crate) fn remove_record(&self, seq: i64) -> Result<()> {
+        self.sql("DELETE FROM outbox_ops WHERE seq = ?1")?.execute([seq])?;
+        self.sql("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
+        Ok(())
+    }
+
+    /// Empties the outbox; only for a store whose rows are about to be queued whole.
+    pub(crate) fn clear_outbox(&self, state: &mut EngineState) -> Result<()> {
+        self.sql("DELETE FROM outbox_ops")?.execute([])?;
+        self.sql("DELETE FROM outbox")?.execute([])?;
+        state.open_batch = None;
+        Ok(())
+    }
+
+    pub(crate) fn outbox_count(&self) -> Result<OutboxCount> {
+        let count = self.sql("SELECT count(*), min(opened_ms) FROM outbox")?.query_row([], |row| {
+            Ok(OutboxCount {
+                records: row.get::<_, i64>(0)?.unsigned_abs(),
+                oldest_ms: row.get::<_, Option<i64>>(1)?.map(i64::unsigned_abs),
+            })
+        })?;
+        Ok(count)
+    }
+
+    /// Whether a name is that of a record that is bound and not yet confirmed.
+    pub(crate) fn is_bound_id(&self, entry_id: &str) -> Result<bool> {
+        let found = self.sql("SELECT 1 FROM outbox WHERE entry_id = ?1")?.query_row([entry_id], |_| Ok(())).optional()?;
+        Ok(found.is_some())
+    }
+}
+
+fn damaged() -> Error {
+    Error::StoreCorrupt { path: String::new(), reason: "a damaged outbox record".into() }
+}

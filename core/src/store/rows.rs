@@ -1,0 +1,243 @@
+//! Rows: one SQLite table for each app table, values as one JSON object beside their clocks.
+//!
+//! An INTEGER PRIMARY KEY with a unique row id inserts at the same speed whatever the order of ids;
+//! fields with an index have their order-preserving key in a column of their own.
+
+use std::{fmt::Write, sync::Arc};
+
+use rusqlite::{
+    OptionalExtension, ToSql, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use super::Tx;
+use crate::{
+    clock::Clock,
+    error::Result,
+    row::{DamagedRow, RowState},
+    value::{Name, key},
+};
+
+/// WTF-8 bound as TEXT: SQLite compares it by bytes and never looks inside.
+#[derive(Debug)]
+pub(crate) struct Text<'a>(pub(crate) &'a [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}
+
+/// The bytes of a TEXT or BLOB column.
+pub(crate) fn bytes_of<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<Option<&'a [u8]>> {
+    Ok(row.get_ref(column)?.as_bytes_or_null().map_err(|_| DamagedRow("the type of a column"))?)
+}
+
+/// A field with an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexedField {
+    pub(crate) name: Name,
+    /// Number of its key column.
+    pub(crate) slot: i64,
+    pub(crate) is_unique: bool,
+}
+
+/// What is known about one app table, with its statements ready.
+#[derive(Debug)]
+pub(crate) struct TableInfo {
+    pub(crate) id: i64,
+    pub(crate) name: Name,
+    pub(crate) fields: Vec<IndexedField>,
+    select: String,
+    select_json: String,
+    insert: String,
+    update: String,
+}
+
+impl TableInfo {
+    fn new(id: i64, name: Name, fields: Vec<IndexedField>) -> Self {
+        let (mut columns, mut places, mut sets) = (String::new(), String::new(), String::new());
+        for (at, field) in fields.iter().enumerate() {
+            let (slot, place) = (field.slot, at + 5);
+            // Writing to a String cannot fail.
+            let _ = write!(columns, ", k_{slot}");
+            let _ = write!(places, ", ?{place}");
+            let _ = write!(sets, ", k_{slot} = ?{place}");
+        }
+        Self {
+            select: format!("SELECT rid, data, clocks, d FROM t_{id} WHERE id = ?1"),
+            select_json: format!("SELECT data FROM t_{id} WHERE id = ?1"),
+            insert: format!("INSERT INTO t_{id}(id, data, clocks, d{columns}) VALUES (?1, ?2, ?3, ?4{places})"),
+            update: format!("UPDATE t_{id} SET data = ?2, clocks = ?3, d = ?4{sets} WHERE rid = ?1"),
+            id,
+            name,
+            fields,
+        }
+    }
+}
+
+/// A row as it is stored.
+#[derive(Debug)]
+pub(crate) struct StoredRow {
+    /// SQLite's row number, for the update.
+    pub(crate) rid: i64,
+    pub(crate) state: RowState,
+}
+
+impl Tx<'_> {
+    /// A table that exists.
+    pub(crate) fn table(&self, name: &Name) -> Result<Option<Arc<TableInfo>>> {
+        if let Some(info) = self.cached_table(name) {
+            return Ok(Some(info));
+        }
+        let id = self
+            .sql("SELECT id FROM catalog WHERE name = ?1")?
+            .query_row([Text(name.as_bytes())], |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { return Ok(None) };
+        let mut fields = Vec::new();
+        let mut statement = self.sql("SELECT name, slot, is_unique FROM fields WHERE table_id = ?1 ORDER BY slot")?;
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            fields.push(IndexedField {
+                name: Name::from_wtf8(bytes_of(row, 0)?.unwrap_or_default()),
+                slot: row.get(1)?,
+                is_unique: row.get(2)?,
+            });
+        }
+        let info = Arc::new(TableInfo::new(id, name.clone(), fields));
+        self.cache_table(&info);
+        Ok(Some(info))
+    }
+
+    /// A table, made where it is missing.
+    pub(crate) fn ensure_table(&self, name: &Name) -> Result<Arc<TableInfo>> {
+        if let Some(info) = self.table(name)? {
+            return Ok(info);
+        }
+        let id: i64 = self
+            .sql("INSERT INTO catalog(name) VALUES (?1) RETURNING id")?
+            .query_row([Text(name.as_bytes())], |row| row.get(0))?;
+        self.conn().execute_batch(&format!(
+            "CREATE TABLE t_{id}(rid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, data TEXT, clocks BLOB NOT NULL, d TEXT)"
+        ))?;
+        let info = Arc::new(TableInfo::new(id, name.clone(), Vec::new()));
+        self.cache_table(&info);
+        Ok(info)
+    }
+
+    /// All tables, by name.
+    pub(crate) fn tables(&self) -> Result<Vec<Arc<TableInfo>>> {
+        let mut names = Vec::new();
+        let mut statement = self.sql("SELECT name FROM catalog")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            names.push(Name::from_wtf8(bytes_of(row, 0)?.unwrap_or_default()));
+        }
+        names.sort();
+        let mut tables = Vec::new();
+        for name in names {
+            tables.extend(self.table(&name)?);
+        }
+        Ok(tables)
+    }
+
+    /// A row with its clocks.
+    pub(crate) fn row(&self, table: &TableInfo, id: &Name) -> Result<Option<StoredRow>> {
+        let mut statement = self.sql(&table.select)?;
+        let mut rows = statement.query([Text(id.as_bytes())])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let clocks = bytes_of(row, 2)?.unwrap_or_default();
+        let state = RowState::from_stored(bytes_of(row, 1)?, clocks, bytes_of(row, 3)?)?;
+        Ok(Some(StoredRow { rid: row.get(0)?, state }))
+    }
+
+    /// The values of a live row as JSON.
+    pub(crate) fn row_json(&self, table: &TableInfo, id: &Name) -> Result<Option<String>> {
+        let json = self
+            .sql(&table.select_json)?
+            .query_row([Text(id.as_bytes())], |row| row.get::<_, Option<String>>(0))
+            .optional()?;
+        Ok(json.flatten())
+    }
+
+    /// Stores a row; `rid` is that of the row where it exists.
+    pub(crate) fn put_row(&self, table: &TableInfo, id: &Name, rid: Option<i64>, state: &RowState) -> Result<()> {
+        let json = state.is_live().then(|| state.to_json());
+        let clocks = state.clocks_blob();
+        let deleted = state.deleted.as_ref().map(Clock::to_wtf8);
+        let deleted = deleted.as_deref().map(Text);
+        let id = Text(id.as_bytes());
+        if table.fields.is_empty() {
+            match rid {
+                Some(rid) => self.sql(&table.update)?.execute(rusqlite::params![rid, json, clocks, deleted])?,
+                None => self.sql(&table.insert)?.execute(rusqlite::params![id, json, clocks, deleted])?,
+            };
+            return Ok(());
+        }
+        let keys = field_keys(table, state);
+        let mut values: Vec<&dyn ToSql> = Vec::with_capacity(4 + keys.len());
+        let sql = match &rid {
+            Some(rid) => {
+                values.push(rid);
+                &table.update
+            }
+            None => {
+                values.push(&id);
+                &table.insert
+            }
+        };
+        values.extend([&json as &dyn ToSql, &clocks, &deleted]);
+        values.extend(keys.iter().map(|key| key as &dyn ToSql));
+        self.sql(sql)?.execute(params_from_iter(values))?;
+        Ok(())
+    }
+
+    /// Takes a row out altogether, as only an adopted snapshot may ask.
+    pub(crate) fn forget_row(&self, table: &TableInfo, rid: i64) -> Result<()> {
+        self.sql(&format!("DELETE FROM t_{} WHERE rid = ?1", table.id))?.execute([rid])?;
+        Ok(())
+    }
+
+    /// Another live row that holds a key in a field.
+    pub(crate) fn holder(&self, table: &TableInfo, slot: i64, key: &[u8], except: &Name) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM t_{} WHERE k_{slot} = ?1 AND id <> ?2", table.id);
+        Ok(self.sql(&sql)?.exists(rusqlite::params![key, Text(except.as_bytes())])?)
+    }
+
+    /// Visits every row of a table, tombstones included, in the order of their making.
+    pub(crate) fn each_row(
+        &self,
+        table: &TableInfo,
+        mut visit: impl FnMut(i64, Name, RowState) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.sql(&format!("SELECT rid, id, data, clocks, d FROM t_{} ORDER BY rid", table.id))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = Name::from_wtf8(bytes_of(row, 1)?.unwrap_or_default());
+            let clocks = bytes_of(row, 3)?.unwrap_or_default();
+            let state = RowState::from_stored(bytes_of(row, 2)?, clocks, bytes_of(row, 4)?)?;
+            visit(row.get(0)?, id, state)?;
+        }
+        Ok(())
+    }
+
+    /// Number of rows of all tables, tombstones included.
+    pub(crate) fn row_count(&self) -> Result<u64> {
+        let mut total = 0;
+        for table in self.tables()? {
+            let sql = format!("SELECT count(*) FROM t_{}", table.id);
+            total += self.sql(&sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs();
+        }
+        Ok(total)
+    }
+}
+
+/// The keys of a row in the columns of a table's indexed fields.
+pub(super) fn field_keys(table: &TableInfo, state: &RowState) -> Vec<Option<Vec<u8>>> {
+    table
+        .fields
+        .iter()
+        .map(|field| state.cell(&field.name).and_then(|cell| key::of(cell.value.as_str().as_bytes())))
+        .collect()
+}

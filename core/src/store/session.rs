@@ -1,0 +1,216 @@
+//! One SQLite connection with what it caches, and the transaction on it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    sync::Arc,
+};
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::{Durability, rows::TableInfo};
+use crate::{
+    error::{Error, Result, from_sqlite},
+    value::Name,
+};
+
+/// Marks the file as ours (`INTC`).
+const APPLICATION_ID: i64 = 0x494e_5443;
+
+/// Format of the tables below.
+const FORMAT: i64 = 1;
+
+/// How long a write waits for another process, in milliseconds.
+const BUSY_MS: u64 = 10_000;
+
+const TABLES: &str = "
+CREATE TABLE engine(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    ts INTEGER NOT NULL, counter INTEGER NOT NULL,  -- the device clock
+    layout INTEGER NOT NULL,                        -- moves when tables or fields change
+    open_seq INTEGER, open_ms INTEGER               -- the implicit batch that is open
+);
+INSERT INTO engine VALUES (1, 0, 0, 0, NULL, NULL);
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE catalog(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE fields(
+    table_id INTEGER NOT NULL, name TEXT NOT NULL, slot INTEGER NOT NULL, is_unique INTEGER NOT NULL,
+    PRIMARY KEY (table_id, name)
+) WITHOUT ROWID;
+CREATE TABLE outbox(
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    opened_ms INTEGER NOT NULL,
+    part INTEGER, parts INTEGER,
+    entry_id TEXT, entry_clock TEXT, entry_seq INTEGER,  -- bound before the first upload
+    attempts INTEGER NOT NULL DEFAULT 0, problem TEXT
+);
+CREATE TABLE outbox_ops(seq INTEGER NOT NULL, n INTEGER NOT NULL, ops BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;
+CREATE TABLE receipts(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE quarantine(
+    name TEXT PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL,
+    first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, tries INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE stores(id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// A connection and its caches.
+pub(super) struct Session {
+    pub(super) conn: Connection,
+    /// Shown in errors.
+    pub(super) place: String,
+    tables: RefCell<HashMap<Name, Arc<TableInfo>>>,
+    layout: Cell<i64>,
+}
+
+impl Session {
+    /// Prepares an opened connection; `writer` creates the tables of a new store.
+    pub(super) fn new(conn: Connection, place: String, writer: bool) -> Result<Self> {
+        let session = Self { conn, place, tables: RefCell::default(), layout: Cell::new(-1) };
+        session.prepare(writer).map_err(|error| session.explain(error))?;
+        Ok(session)
+    }
+
+    /// Adds the file to errors that lack it.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::StoreOpen { path, reason } if path.is_empty() => {
+                Error::StoreOpen { path: self.place.clone(), reason }
+            }
+            Error::StoreCorrupt { path, reason } if path.is_empty() => {
+                Error::StoreCorrupt { path: self.place.clone(), reason }
+            }
+            other => other,
+        }
+    }
+
+    fn prepare(&self, writer: bool) -> Result<()> {
+        let conn = &self.conn;
+        conn.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        conn.set_prepared_statement_cache_capacity(256);
+        // temp_store: Android has no temporary directory. secure_delete: freed pages are zeroed, so that
+        // deleted payload does not linger. fullfsync: only Apple knows it, and only it reaches the platter.
+        conn.execute_batch(
+            "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL;
+             PRAGMA fullfsync = ON; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF;",
+        )?;
+        let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        let format: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let empty = conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))? == 0;
+        if application == APPLICATION_ID && format > FORMAT {
+            return Err(Error::StoreNewer { path: self.place.clone(), found: format, known: FORMAT });
+        }
+        if application != APPLICATION_ID && !(empty && application == 0) {
+            return Err(Error::StoreCorrupt {
+                path: self.place.clone(),
+                reason: "it is a database of another program".into(),
+            });
+        }
+        if writer {
+            conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            if empty {
+                self.create()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the tables, unless another process was faster.
+    fn create(&self) -> Result<()> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        let outcome = (|| {
+            let tables: i64 = self.conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+            if tables == 0 {
+                self.conn.execute_batch(TABLES)?;
+                self.conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+                self.conn.pragma_update(None, "user_version", FORMAT)?;
+            }
+            self.conn.execute_batch("COMMIT")
+        })();
+        if outcome.is_err() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        Ok(outcome?)
+    }
+
+    /// Runs one transaction.
+    pub(super) fn transact(
+        &self,
+        begin: &str,
+        durability: Durability,
+        work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let outcome = self.transact_raw(begin, durability, work);
+        if durability == Durability::Power {
+            let _ = self.conn.execute_batch("PRAGMA synchronous = NORMAL");
+        }
+        outcome.map_err(|error| self.explain(error))
+    }
+
+    fn transact_raw(
+        &self,
+        begin: &str,
+        durability: Durability,
+        work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if durability == Durability::Power {
+            // With FULL the commit syncs the log, and with it every commit before.
+            self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        }
+        self.conn.prepare_cached(begin)?.execute([])?;
+        let guard = Rollback(self);
+        work(&Tx { session: self })?;
+        self.conn.prepare_cached("COMMIT")?.execute([]).map_err(|error| from_sqlite(&error, &self.place))?;
+        std::mem::forget(guard);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// Rolls back unless forgotten, also when the work panics.
+struct Rollback<'a>(&'a Session);
+
+impl Drop for Rollback<'_> {
+    fn drop(&mut self) {
+        // SQLite rolls back by itself after some errors; a second time is refused, which is fine.
+        let _ = self.0.conn.execute_batch("ROLLBACK");
+        // Tables made in this transaction are gone again.
+        self.0.tables.borrow_mut().clear();
+    }
+}
+
+/// One transaction. Its methods stand in the modules of their nouns.
+#[derive(Debug)]
+pub(crate) struct Tx<'a> {
+    session: &'a Session,
+}
+
+impl<'a> Tx<'a> {
+    /// A prepared statement, kept for the next time.
+    pub(super) fn sql(&self, sql: &str) -> Result<CachedStatement<'a>> {
+        Ok(self.session.conn.prepare_cached(sql)?)
+    }
+
+    pub(super) fn conn(&self) -> &'a Connection {
+        &self.session.conn
+    }
+
+    pub(super) fn cached_table(&self, name: &Name) -> Option<Arc<TableInfo>> {
+        self.session.tables.borrow().get(name).cloned()
+    }
+
+    pub(super) fn cache_table(&self, info: &Arc<TableInfo>) {
+        self.session.tables.borrow_mut().insert(info.name.clone(), Arc::clone(info));
+    }
+
+    /// Forgets cached tables when the layout is another one than they were read under.
+    pub(super) fn note_layout(&self, layout: i64) {
+        if self.session.layout.replace(layout) != layout {
+            self.session.tables.borrow_mut().clear();
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `devices/<id>.json`: what a device tells the others about itself.
+
+use super::{CLIENT, WireError, iso_time, parse_iso_time, record::Record};
+use crate::clock::Clock;
+
+/// A device record; fields we do not know are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceRecord(Record);
+
+/// What a device has merged of the mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) watermark: Option<Clock>,
+    pub(crate) floor: Option<Clock>,
+}
+
+impl DeviceRecord {
+    /// The record of a device that registers now.
+    pub(crate) fn new(device_id: &str, now_ms: u64) -> Self {
+        let mut record = Record::default();
+        record.set_text("deviceId", device_id);
+        record.set_text("registeredAt", &iso_time(now_ms));
+        record.set_text("lastSeenAt", &iso_time(now_ms));
+        Self(record)
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let record = Record::parse(bytes)?;
+        record.text("deviceId").ok_or(WireError::Shape("the device record has no deviceId"))?;
+        Ok(Self(record))
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        self.0.pretty()
+    }
+
+    pub(crate) fn device_id(&self) -> String {
+        self.0.text("deviceId").unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.0.text(key)
+    }
+
+    pub(crate) fn retired(&self) -> bool {
+        self.0.boolean("retired").unwrap_or(false)
+    }
+
+    pub(crate) fn last_seen_ms(&self) -> Option<u64> {
+        self.0.text("lastSeenAt").as_deref().and_then(parse_iso_time)
+    }
+
+    pub(crate) fn observed_epoch(&self) -> Option<u64> {
+        self.0.integer("observedEpoch")
+    }
+
+    pub(crate) fn set_seen(&mut self, now_ms: u64) {
+        self.0.set_text("lastSeenAt", &iso_time(now_ms));
+    }
+
+    /// Sets who this is; returns whether anything changed.
+    pub(crate) fn describe(&mut self, name: Option<&str>, device_type: Option<&str>) -> bool {
+        let before = self.0.clone();
+        for (key, text) in [("name", name), ("deviceType", device_type)] {
+            if let Some(text) = text {
+                self.0.set_text(key, text);
+            }
+        }
+        self.0.set_text("client", CLIENT);
+        self.0 != before
+    }
+
+    /// Acknowledges what was merged; returns whether anything changed.
+    pub(crate) fn observe(&mut self, observed: &Observed, now_ms: u64) -> bool {
+        let before = self.0.clone();
+        let text = |clock: &Option<Clock>| clock.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.0.set_integer("observedManifestGeneration", observed.generation);
+        self.0.set_integer("observedEpoch", observed.epoch);
+        self.0.set_text("observedWatermarkHlc", &text(&observed.watermark));
+        if observed.floor.is_some() || self.0.get("observedGcFloorHlc").is_some() {
+            self.0.set_text("observedGcFloorHlc", &text(&observed.floor));
+        }
+        if self.0 == before {
+            return false;
+        }
+        self.0.set_text("observedAt", &iso_time(now_ms));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_survive_and_only_changes_count() {
+        let text = br#"{"deviceId":"d","registeredAt":"2026-01-01T00:00:00.000Z","userId":"u","x":[1]}"#;
+        let mut record = DeviceRecord::parse(text).unwrap();
+        assert!(record.describe(Some("phone"), Some("ios")));
+        assert!(!record.describe(Some("phone"), Some("ios")));
+        let observed = Observed { generation: 2, epoch: 1, watermark: Some("1-0-a".parse().unwrap()), floor: None };
+        assert!(record.observe(&observed, 5));
+        assert!(!record.observe(&observed, 6), "an acknowledgement that says nothing new is not written");
+        let encoded = String::from_utf8(record.encode()).unwrap();
+        assert!(encoded.contains("\"userId\": \"u\"") && encoded.contains("\"observedEpoch\": 1"), "{encoded}");
+        assert!(encoded.contains("\"observedWatermarkHlc\": \"000000000000001-0000-a\""), "{encoded}");
+    }
+
+    #[test]
+    fn faults() {
+        assert!(DeviceRecord::parse(b"{}").is_err());
+        assert!(DeviceRecord::parse(b"nonsense").is_err());
+    }
+}
