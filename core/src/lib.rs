@@ -1,15 +1,88 @@
-//! The engine of Interocitor.
+//! The engine of Interocitor: end-to-end encrypted, local-first data over storage the user already owns.
+//!
+//! App data lives in a local SQLite database as typed rows that merge column by column. It syncs,
+//! encrypted, through a dumb remote folder: the *mailbox*. [`Interocitor`] is the handle:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use interocitor_core::{Config, Interocitor, StoreLocation, mailbox::MemoryMailbox};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> interocitor_core::Result<()> {
+//! let mailbox = MemoryMailbox::new();
+//! let open = |name: &str| {
+//!     let mut config = Config::new("todo", StoreLocation::Memory);
+//!     config.remote_path = Some("/Todo".into());
+//!     config.device_name = Some(name.into());
+//!     Interocitor::open(config)
+//! };
+//!
+//! let phone = open("phone").await?;
+//! phone.set_remote_storage(Some(Arc::new(mailbox.clone()))).await;
+//! phone.connect().await?; // an empty mailbox: the mesh is founded, with a new key
+//! phone.table("todos").put("milk", &serde_json::json!({ "title": "Buy milk", "done": false })).await?;
+//! phone.sync().await?;
+//!
+//! let tablet = open("tablet").await?;
+//! tablet.set_remote_storage(Some(Arc::new(mailbox))).await;
+//! tablet.set_passphrase(phone.get_passphrase().expect("the mesh is encrypted"))?;
+//! tablet.connect().await?;
+//! let milk = tablet.table("todos").row("milk").await?.expect("it was synced");
+//! assert_eq!(milk.json, r#"{"title":"Buy milk","done":false}"#);
+//! # phone.shutdown().await?;
+//! # tablet.shutdown().await
+//! # }
+//! ```
+//!
+//! # Finding your room
+//!
+//! From the bottom up, each module importing only what stands before it:
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`value`], [`clock`] | JSON kept as text, names of any characters; hybrid logical clocks |
+//! | `row`, `merge` | the state of a row and its join: order does not matter |
+//! | `wire` | names and JSON shapes of what lies in a mailbox |
+//! | [`error`], [`host`] | the one error; time, randomness and tasks behind a trait |
+//! | [`mailbox`] | the remote: one trait, one error, one suite; folder, memory, WebDAV |
+//! | `store` | SQLite: rows, fields, outbox, receipts, quarantine |
+//! | [`schema`], [`query`] | declared fields and indexes; filters, order, pages |
+//! | `local`, [`events`] | an app's writes; what the app is told |
+//! | [`credentials`], [`config`] | where passphrases live; every option with its default |
+//! | `sync` | connect, pull, flush, snapshots, acknowledgements |
+//! | `engine` | [`Interocitor`] itself, tables, batches, status |
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod config;
+pub mod connected_stores;
+pub mod credentials;
 pub mod error;
 pub mod events;
 pub mod host;
 pub mod mailbox;
+pub mod query;
+pub mod schema;
 pub mod value;
 
+mod engine;
 mod local;
 mod merge;
 mod row;
 mod store;
+mod sync;
 mod wire;
+
+pub use config::{Config, StoreLocation};
+pub use engine::{
+    Batch, BatchTable, Connection, Device, Interocitor, MeshConfig, Pending, Problem, Status, Table, set_aside_store,
+};
+pub use error::{Error, ErrorCode, Result};
+pub use events::{ConnectionStatus, Event, Events};
+pub use interocitor_crypto::{Key, Passphrase};
+pub use local::Fields;
+pub use merge::{Conflict, MergeFunction, MergeStrategy};
+pub use query::{Condition, Direction, Query, Row};
+pub use schema::Schema;
+pub use store::quarantine::Quarantined;
+pub use value::{Name, Value};

@@ -81,6 +81,13 @@ impl Fields {
     }
 }
 
+impl FromIterator<(Name, Value)> for Fields {
+    /// For columns that are known to differ.
+    fn from_iter<I: IntoIterator<Item = (Name, Value)>>(columns: I) -> Self {
+        Self(columns.into_iter().collect())
+    }
+}
+
 pub(crate) fn check_name(what: &'static str, name: &Name) -> Result<()> {
     check_limit(what, name.as_bytes().len(), MAX_NAME_BYTES)
 }
@@ -198,6 +205,20 @@ pub(crate) fn apply(
         }
     }
     Ok((changes, ops))
+}
+
+/// A row as it would be after writes that are not committed.
+pub(crate) fn preview(mut state: Option<RowState>, writes: &[&Write]) -> Option<RowState> {
+    // The clocks are thrown away; from the greatest on, they only have to be valid.
+    let node = Name::from("preview");
+    let mut engine = EngineState::default();
+    let writer = Writer { node: &node, now_ms: 0, full_rows: true };
+    for write in writes {
+        if let Some(written) = write_row(&mut engine, &writer, state.clone(), write) {
+            state = Some(written.state);
+        }
+    }
+    state
 }
 
 /// A row after a write.

@@ -90,6 +90,12 @@ impl MailboxError {
         self
     }
 
+    /// The same about another path, where the work was done elsewhere on its behalf.
+    pub(super) fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> MailboxErrorKind {
         self.kind

@@ -40,11 +40,14 @@ pub(crate) mod keys {
 }
 
 /// What every write reads first and writes back last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct EngineState {
     pub(crate) clock: DeviceClock,
     /// The implicit batch that is open, and since when (wall ms).
     pub(crate) open_batch: Option<(i64, u64)>,
+    /// Whether the store belongs to a mesh. Before that nothing goes to the outbox: the first join
+    /// queues all rows.
+    pub(crate) member: bool,
 }
 
 impl Tx<'_> {
@@ -69,26 +72,37 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets everything that was exchanged with a mesh: receipts, quarantine and what was seen.
+    pub(crate) fn clear_exchange(&self) -> Result<()> {
+        self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine;")?;
+        let seen = [
+            keys::MESH_ID, keys::EPOCH, keys::GENERATION, keys::CONTENT_HASH, keys::FLOOR, keys::PROVEN_KEY,
+            keys::FOUNDING, keys::LAST_SYNC_MS, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS,
+        ];
+        seen.iter().try_for_each(|key| self.clear_meta(key))
+    }
+
     /// The state of the engine; also notices tables and fields that another process changed.
     pub(crate) fn engine(&self) -> Result<EngineState> {
         let (state, layout) =
-            self.sql("SELECT ts, counter, open_seq, open_ms, layout FROM engine")?.query_row([], |row| {
+            self.sql("SELECT ts, counter, open_seq, open_ms, layout, member FROM engine")?.query_row([], |row| {
                 let open: Option<i64> = row.get(2)?;
                 let since: Option<i64> = row.get(3)?;
                 let clock = DeviceClock { ts: row.get::<_, i64>(0)?.unsigned_abs(), counter: row.get(1)? };
                 let open_batch = open.map(|seq| (seq, since.unwrap_or(0).unsigned_abs()));
-                Ok((EngineState { clock, open_batch }, row.get::<_, i64>(4)?))
+                Ok((EngineState { clock, open_batch, member: row.get(5)? }, row.get::<_, i64>(4)?))
             })?;
         self.note_layout(layout);
         Ok(state)
     }
 
     pub(crate) fn set_engine(&self, state: &EngineState) -> Result<()> {
-        self.sql("UPDATE engine SET ts = ?1, counter = ?2, open_seq = ?3, open_ms = ?4")?.execute(params![
+        self.sql("UPDATE engine SET ts = ?1, counter = ?2, open_seq = ?3, open_ms = ?4, member = ?5")?.execute(params![
             signed(state.clock.ts),
             state.clock.counter,
             state.open_batch.map(|(seq, _)| seq),
             state.open_batch.map(|(_, since)| signed(since)),
+            state.member,
         ])?;
         Ok(())
     }

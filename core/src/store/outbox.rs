@@ -118,14 +118,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Records that are closed, oldest first.
-    pub(crate) fn closed_records(&self, state: &EngineState, limit: usize) -> Result<Vec<OutboxRecord>> {
+    /// Records that are closed, oldest first, those after the record `after`.
+    pub(crate) fn closed_records(&self, state: &EngineState, limit: usize, after: i64) -> Result<Vec<OutboxRecord>> {
         let open = state.open_batch.map_or(-1, |(seq, _)| seq);
         let mut statement = self.sql(
             "SELECT seq, opened_ms, part, parts, entry_id, entry_clock, entry_seq FROM outbox
-             WHERE seq <> ?1 ORDER BY seq LIMIT ?2",
+             WHERE seq <> ?1 AND seq > ?3 ORDER BY seq LIMIT ?2",
         )?;
-        let mut rows = statement.query(params![open, signed(limit as u64)])?;
+        let mut rows = statement.query(params![open, signed(limit as u64), after])?;
         let mut records = Vec::new();
         while let Some(row) = rows.next()? {
             let id: Option<String> = row.get(4)?;
@@ -150,6 +150,13 @@ impl Tx<'_> {
         Ok(records)
     }
 
+    /// Every record, the open batch included, oldest first.
+    pub(crate) fn all_records(&self) -> Result<Vec<i64>> {
+        let mut statement = self.sql("SELECT seq FROM outbox ORDER BY seq")?;
+        let records = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(records)
+    }
+
     /// The operations of a record, one for each row: later states of a row are joined into the first.
     pub(crate) fn record_ops(&self, seq: i64) -> Result<Vec<Op>> {
         let mut statement = self.sql("SELECT ops FROM outbox_ops WHERE seq = ?1 ORDER BY n")?;
@@ -171,6 +178,14 @@ impl Tx<'_> {
             }
         }
         Ok(ops)
+    }
+
+    /// Size of a record's operations as they are stored, in bytes.
+    pub(crate) fn record_bytes(&self, seq: i64) -> Result<u64> {
+        let bytes = self
+            .sql("SELECT coalesce(sum(length(ops)), 0) FROM outbox_ops WHERE seq = ?1")?
+            .query_row([seq], |row| row.get::<_, i64>(0))?;
+        Ok(bytes.unsigned_abs())
     }
 
     /// Binds a record to what it will be published as.

@@ -3,14 +3,14 @@
 //! An INTEGER PRIMARY KEY with a unique row id inserts at the same speed whatever the order of ids;
 //! fields with an index have their order-preserving key in a column of their own.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, ops::ControlFlow, sync::Arc};
 
 use rusqlite::{
     OptionalExtension, ToSql, params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::Tx;
+use super::{Tx, fields::KeyRange};
 use crate::{
     clock::Clock,
     error::Result,
@@ -82,6 +82,39 @@ pub(crate) struct StoredRow {
     /// SQLite's row number, for the update.
     pub(crate) rid: i64,
     pub(crate) state: RowState,
+}
+
+/// Which live rows to visit, and in which order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Walk<'a> {
+    /// All, in the order of their making: the fastest way through a table.
+    Made,
+    /// All, by the bytes of their ids.
+    ById,
+    /// Those whose key in a slot lies in a range, in any order.
+    Keys { slot: i64, range: &'a KeyRange },
+    /// Those of a range, or all, by their key in a slot; rows without a key stand before the least.
+    ByKey { slot: i64, range: Option<&'a KeyRange>, is_descending: bool },
+}
+
+impl<'a> Walk<'a> {
+    /// The walk as a query for ids and values, and its parameters.
+    pub(super) fn to_sql(self, table: &TableInfo) -> (String, Vec<&'a Vec<u8>>) {
+        let (rest, keys) = match self {
+            Walk::Made => ("NOT INDEXED ORDER BY rid".to_owned(), Vec::new()),
+            Walk::ById => ("ORDER BY id".to_owned(), Vec::new()),
+            Walk::Keys { slot, range } => {
+                let (condition, keys) = range.to_sql(slot);
+                (format!("WHERE {condition}"), keys)
+            }
+            Walk::ByKey { slot, range, is_descending } => {
+                let direction = if is_descending { "DESC" } else { "ASC" };
+                let (condition, keys) = range.map_or(("TRUE".to_owned(), Vec::new()), |range| range.to_sql(slot));
+                (format!("WHERE {condition} ORDER BY k_{slot} {direction}"), keys)
+            }
+        };
+        (format!("SELECT id, data FROM t_{} {rest}", table.id), keys)
+    }
 }
 
 impl Tx<'_> {
@@ -218,6 +251,46 @@ impl Tx<'_> {
             let clocks = bytes_of(row, 3)?.unwrap_or_default();
             let state = RowState::from_stored(bytes_of(row, 2)?, clocks, bytes_of(row, 4)?)?;
             visit(row.get(0)?, id, state)?;
+        }
+        Ok(())
+    }
+
+    /// Visits live rows with their values as JSON until the visitor breaks.
+    pub(crate) fn each_live(
+        &self,
+        table: &TableInfo,
+        walk: Walk<'_>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        let (sql, keys) = walk.to_sql(table);
+        let mut statement = self.sql(&sql)?;
+        let mut rows = statement.query(params_from_iter(keys))?;
+        while let Some(row) = rows.next()? {
+            // A row without values is a tombstone.
+            let Some(json) = bytes_of(row, 1)? else { continue };
+            if visit(bytes_of(row, 0)?.unwrap_or_default(), json)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Number of live rows of a table.
+    pub(crate) fn live_count(&self, table: &TableInfo) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM t_{} WHERE data IS NOT NULL", table.id);
+        Ok(self.sql(&sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// At least the number of rows of a table, tombstones included, without counting them.
+    pub(crate) fn row_bound(&self, table: &TableInfo) -> Result<u64> {
+        let sql = format!("SELECT coalesce(max(rid), 0) FROM t_{}", table.id);
+        Ok(self.sql(&sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// Removes all rows; the tables stay.
+    pub(crate) fn clear_rows(&self) -> Result<()> {
+        for table in self.tables()? {
+            self.conn().execute_batch(&format!("DELETE FROM t_{}", table.id))?;
         }
         Ok(())
     }

@@ -219,20 +219,8 @@ pub(crate) fn encode<'a>(head: &EntryHead<'_>, ops: impl IntoIterator<Item = &'a
     out.extend_from_slice(b",\"ops\":[");
     let mut separator = None;
     for op in ops {
-        if let Some(deleted) = &op.state.deleted {
-            out.extend(separator.replace(b','));
-            write_op_start(&mut out, "delete", op);
-            out.extend_from_slice(b",\"hlc\":");
-            write_clock(&mut out, deleted);
-            out.push(b'}');
-        }
-        if op.state.is_live() {
-            out.extend(separator.replace(b','));
-            write_op_start(&mut out, "upsert", op);
-            out.extend_from_slice(b",\"columns\":");
-            write_cells(&mut out, &op.state.cells);
-            out.push(b'}');
-        }
+        out.extend(separator.replace(b','));
+        write_op(&mut out, op);
     }
     out.extend_from_slice(format!("],\"client\":\"{CLIENT}\",\"seq\":{},\"install\":", head.seq).as_bytes());
     scan::write_string(&mut out, head.install.as_bytes());
@@ -241,6 +229,32 @@ pub(crate) fn encode<'a>(head: &EntryHead<'_>, ops: impl IntoIterator<Item = &'a
     }
     out.extend_from_slice(b"}}");
     out
+}
+
+/// One state as a delete with its original clock and the upsert above it, as far as it holds them.
+fn write_op(out: &mut Vec<u8>, op: &Op) {
+    if let Some(deleted) = &op.state.deleted {
+        write_op_start(out, "delete", op);
+        out.extend_from_slice(b",\"hlc\":");
+        write_clock(out, deleted);
+        out.push(b'}');
+        if op.state.is_live() {
+            out.push(b',');
+        }
+    }
+    if op.state.is_live() {
+        write_op_start(out, "upsert", op);
+        out.extend_from_slice(b",\"columns\":");
+        write_cells(out, &op.state.cells);
+        out.push(b'}');
+    }
+}
+
+/// Length of an operation on the wire, in bytes.
+pub(crate) fn encoded_len(op: &Op) -> usize {
+    let mut out = Vec::new();
+    write_op(&mut out, op);
+    out.len() + 1
 }
 
 fn write_op_start(out: &mut Vec<u8>, kind: &str, op: &Op) {

@@ -1,5 +1,7 @@
 //! From mailbox paths to URLs and back.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
@@ -72,7 +74,7 @@ pub(super) fn path_of_href(href: &str) -> Option<String> {
 
 fn decode(path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
-    percent_decode_str(path).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+    percent_decode_str(path).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// The name of a resource directly in a collection; both paths as given by the functions above.

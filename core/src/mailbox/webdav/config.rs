@@ -1,5 +1,6 @@
 //! Where a WebDAV mailbox is, and who asks.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ impl WebDavConfig {
         if url.query().is_some() || url.fragment().is_some() {
             return bad("the base address has a query or a fragment");
         }
-        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).ok();
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
         let auth = match (decode(url.username()), url.password().map(decode)) {
             (Some(user), None) if user.is_empty() => WebDavAuth::None,
             (Some(user), None) => WebDavAuth::basic(user, ""),

@@ -29,13 +29,18 @@ const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// One request.
 pub(super) struct Call<'a> {
-    pub(super) operation: &'static str,
-    /// Path within the mailbox, for errors.
-    pub(super) path: &'a str,
-    pub(super) method: &'static str,
-    pub(super) url: Url,
-    headers: HeaderMap,
+    head: Head<'a>,
     payload: Payload,
+}
+
+/// A request without what is sent along.
+struct Head<'a> {
+    operation: &'static str,
+    /// Path within the mailbox, for errors.
+    path: &'a str,
+    method: &'static str,
+    url: Url,
+    headers: HeaderMap,
 }
 
 /// What is sent along.
@@ -47,26 +52,28 @@ pub(super) enum Payload {
 
 impl<'a> Call<'a> {
     pub(super) fn new(operation: &'static str, path: &'a str, method: &'static str, url: Url) -> Self {
-        Self { operation, path, method, url, headers: HeaderMap::new(), payload: Payload::None }
+        let head = Head { operation, path, method, url, headers: HeaderMap::new() };
+        Self { head, payload: Payload::None }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &str) -> MailboxResult<Self> {
         // A value that no header can hold comes from outside: an etag, a lock token.
         let value = HeaderValue::from_str(value).map_err(|error| {
-            MailboxError::new(MailboxErrorKind::Protocol, self.operation, self.path, "a header cannot be sent")
-                .with_source(error)
+            self.head.error(MailboxErrorKind::Protocol, "a header cannot be sent").with_source(error)
         })?;
-        self.headers.insert(HeaderName::from_static(name), value);
+        self.head.headers.insert(HeaderName::from_static(name), value);
         Ok(self)
     }
 
     pub(super) fn payload(mut self, content_type: &'static str, payload: Payload) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.payload = payload;
         self
     }
+}
 
-    fn error(&self, kind: MailboxErrorKind, message: impl Into<String>) -> MailboxError {
+impl Head<'_> {
+    fn error(&self, kind: MailboxErrorKind, message: &str) -> MailboxError {
         MailboxError::new(kind, self.operation, self.path, message)
     }
 }
@@ -97,28 +104,30 @@ impl Http {
 
     /// Sends a request and waits for the head of the answer, whatever its status. Redirects are followed
     /// within the origin only: nobody else gets to see the credentials.
-    pub(super) async fn send(&self, address: &Address, mut call: Call<'_>) -> MailboxResult<Answer> {
+    pub(super) async fn send(&self, address: &Address, call: Call<'_>) -> MailboxResult<Answer> {
+        let Call { mut head, mut payload } = call;
         for _ in 0..=REDIRECTS_MAX {
-            let payload = std::mem::replace(&mut call.payload, Payload::None);
             let again = match &payload {
                 Payload::None => Some(Payload::None),
                 Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
                 Payload::Stream(..) => None,
             };
-            let answer = self.exchange(&call, payload).await?;
+            let answer = self.exchange(&head, payload).await?;
             if !answer.is_redirect() {
                 answer.refuse_page()?;
                 return Ok(answer);
             }
-            call.url = redirected(address, &call, &answer)?;
-            call.payload = again
-                .ok_or_else(|| call.error(MailboxErrorKind::Protocol, "the server redirects a streamed body"))?;
+            head.url = redirected(address, &head, &answer)?;
             answer.drain().await;
+            let Some(again) = again else {
+                return Err(head.error(MailboxErrorKind::Protocol, "the server redirects a streamed body"));
+            };
+            payload = again;
         }
-        Err(call.error(MailboxErrorKind::Protocol, "the server redirects in a circle"))
+        Err(head.error(MailboxErrorKind::Protocol, "the server redirects in a circle"))
     }
 
-    async fn exchange(&self, call: &Call<'_>, payload: Payload) -> MailboxResult<Answer> {
+    async fn exchange(&self, call: &Head<'_>, payload: Payload) -> MailboxResult<Answer> {
         let method = Method::from_bytes(call.method.as_bytes())
             .map_err(|_| call.error(MailboxErrorKind::Protocol, "no such method"))?;
         let mut headers = call.headers.clone();
@@ -174,7 +183,7 @@ impl Http {
 
 /// Where to go instead: only within the origin, and only to the same thing in another place, so that a
 /// login page is not taken for a file.
-fn redirected(address: &Address, call: &Call<'_>, answer: &Answer) -> MailboxResult<Url> {
+fn redirected(address: &Address, call: &Head<'_>, answer: &Answer) -> MailboxResult<Url> {
     let location = answer.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let refuse = |message: &str| Err(call.error(MailboxErrorKind::Protocol, message).with_status(answer.status()));
     let Some(mut url) = location.and_then(|location| call.url.join(location).ok()) else {
@@ -220,7 +229,7 @@ impl Progress {
 }
 
 /// A body that breaks off the request when it is not as long as announced.
-fn metered(call: &Call<'_>, len: u64, stream: ByteStream, progress: &Arc<Progress>) -> reqwest::Body {
+fn metered(call: &Head<'_>, len: u64, stream: ByteStream, progress: &Arc<Progress>) -> reqwest::Body {
     let state = Some((stream, Meter::new(call.operation, call.path, len), Arc::clone(progress)));
     reqwest::Body::wrap_stream(stream::unfold(state, |state| async move {
         let (mut stream, mut meter, progress) = state?;
@@ -284,19 +293,25 @@ impl Answer {
         MailboxError::new(kind, self.operation, self.path.as_str(), message).with_status(self.status())
     }
 
-    /// Login pages and captive portals answer "OK" to anything, and must not be taken for an answer.
-    /// Where a page may be what was asked for, or only decorates a status, it is none of those.
-    fn refuse_page(&self) -> MailboxResult<()> {
-        let page = self.response.headers().get(CONTENT_TYPE).is_some_and(|value| {
+    /// Whether a web page came.
+    pub(super) fn is_page(&self) -> bool {
+        self.response.headers().get(CONTENT_TYPE).is_some_and(|value| {
             let value = value.as_bytes().to_ascii_lowercase();
             value.starts_with(b"text/html") || value.starts_with(b"application/xhtml")
-        });
-        let path = self.path.to_ascii_lowercase();
-        let asked = self.method == "GET" && [".html", ".htm", ".xhtml"].iter().any(|end| path.ends_with(end));
-        if page && !asked && matches!(self.status(), 200 | 203 | 207) {
-            return Err(self.error(MailboxErrorKind::Protocol, "a web page came instead of an answer"));
+        })
+    }
+
+    /// Login pages and captive portals answer "OK" to anything, which is no success. Pages that decorate
+    /// another status do no harm, and a page that is read may be what was stored.
+    fn refuse_page(&self) -> MailboxResult<()> {
+        if self.method != "GET" && matches!(self.status(), 200 | 203 | 207) && self.is_page() {
+            return Err(self.page_error());
         }
         Ok(())
+    }
+
+    pub(super) fn page_error(&self) -> MailboxError {
+        self.error(MailboxErrorKind::Protocol, "a web page came instead of an answer")
     }
 
     /// The next piece of the body, or `None` at its proper end.
@@ -401,12 +416,11 @@ impl Answer {
 /// Seconds, or a date.
 fn retry_after(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = httpdate::parse_http_date(text).ok()?;
-            until.duration_since(SystemTime::now()).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = httpdate::parse_http_date(text).ok()?;
+        until.duration_since(SystemTime::now()).unwrap_or_default()
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }
@@ -430,7 +444,7 @@ fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
             return true;
         }
         source = error.source();
@@ -448,7 +462,7 @@ mod tests {
         assert_eq!(retry_after("99999999999"), Some(RETRY_AFTER_MAX));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
-        assert!(retry_after(&soon).is_some_and(|wait| wait > Duration::from_secs(900)));
+        assert!(retry_after(&soon).is_some_and(|wait| wait > Duration::from_mins(15)));
         for nonsense in ["", "soon", "-1", "1.5"] {
             assert_eq!(retry_after(nonsense), None, "{nonsense}");
         }

@@ -1,0 +1,155 @@
+//! Configuration: names and defaults of the JavaScript client where both have the option.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use interocitor_crypto::Passphrase;
+
+use crate::{
+    credentials::CredentialStore,
+    host::{Host, TokioHost},
+    merge::MergeStrategy,
+    schema::Schema,
+};
+
+/// Called with the stage at which a connect stalled.
+pub type OnConnectStalled = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Where the local database lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A file; made where it is missing, its folder is not.
+    File(PathBuf),
+    /// Memory: gone with the handle.
+    Memory,
+}
+
+/// What a device does whose store belongs to another mesh than the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JoinPolicy {
+    /// The local rows make way for those of the mailbox; a copy of the store is kept beside it.
+    #[default]
+    ResetToRemote,
+    /// The local rows are kept and published into the mailbox's mesh.
+    MergeWithRemote,
+}
+
+/// What travels when a row changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Publish {
+    /// The whole row with the clocks of its columns: heals peers that missed a file.
+    #[default]
+    FullRows,
+    /// Only the written columns: for meshes where B10 peers use `remote-wins`, since a full row would
+    /// push old values over newer ones there.
+    ChangedColumns,
+}
+
+/// What a device does whose app declares a greater schema version than the mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaPolicy {
+    /// It refuses to connect, as the JavaScript client does.
+    #[default]
+    Exact,
+    /// It connects; its next compaction raises the mesh's number.
+    Migrate,
+}
+
+/// How a database is opened. Make one with [`Config::new`] and change what differs.
+#[derive(Clone)]
+pub struct Config {
+    /// Name of the app, for logs and peers.
+    pub app_name: String,
+    /// Where the local database lies.
+    pub store: StoreLocation,
+    /// The mesh's folder in the mailbox; `None`: local only.
+    pub remote_path: Option<String>,
+    /// The mesh's passphrase; `None`: from the credential store, else made when a mesh is founded.
+    pub passphrase: Option<Passphrase>,
+    /// Whether the mesh is encrypted.
+    pub encrypted: bool,
+    /// Where passphrase and mesh id are kept between runs; `None`: nowhere.
+    pub credentials: Option<Arc<dyn CredentialStore>>,
+    /// Fixes the device id; `None`: one is made for this store.
+    pub device_id: Option<String>,
+    /// Name of this device, shown to peers.
+    pub device_name: Option<String>,
+    /// `web`, `ios`, `android`, `worker`, `desktop` or `tv`.
+    pub device_type: Option<String>,
+    /// Whether a mesh founded by this device lets only `server_id` compact.
+    pub server_managed: bool,
+    /// Who writes manifests; on a managed mesh all participants configure the same.
+    pub server_id: String,
+    /// Tables, indexes and merge strategies that the app declares.
+    pub schema: Option<Schema>,
+    /// What to do when the app declares a greater version than the mesh has.
+    pub schema_policy: SchemaPolicy,
+    /// How values merge where neither the schema's field nor its table says so.
+    pub merge: MergeStrategy,
+    /// What to do with local rows when the mailbox holds another mesh.
+    pub join_existing_mesh_policy: JoinPolicy,
+    /// What travels when a row changes.
+    pub publish: Publish,
+    /// Every commit waits for the device instead of the write-ahead log only.
+    pub full_durability: bool,
+    /// Single writes within this time are published as one batch; zero: each by itself.
+    pub batch_window: Duration,
+    /// How long after the last write a flush starts by itself.
+    pub flush_debounce: Duration,
+    /// So many closed batches start a flush at once.
+    pub flush_threshold: u32,
+    /// Time between polls of an idle mailbox.
+    pub poll_interval: Duration,
+    /// Deadline of each stage of a connect.
+    pub connect_stage_timeout: Duration,
+    /// Whether a connected handle polls and flushes by itself.
+    pub auto_sync: bool,
+    /// Runs when a connect stalls.
+    pub on_connect_stalled: Option<OnConnectStalled>,
+    /// Time, randomness and tasks.
+    pub host: Arc<dyn Host>,
+}
+
+impl Config {
+    /// The defaults, with the store at `store`.
+    pub fn new(app_name: impl Into<String>, store: StoreLocation) -> Self {
+        Self {
+            app_name: app_name.into(),
+            store,
+            remote_path: None,
+            passphrase: None,
+            encrypted: true,
+            credentials: None,
+            device_id: None,
+            device_name: None,
+            device_type: None,
+            server_managed: false,
+            server_id: "server_relay_1".into(),
+            schema: None,
+            schema_policy: SchemaPolicy::default(),
+            merge: MergeStrategy::default(),
+            join_existing_mesh_policy: JoinPolicy::default(),
+            publish: Publish::default(),
+            full_durability: false,
+            batch_window: Duration::from_secs(1),
+            flush_debounce: Duration::from_secs(2),
+            flush_threshold: 50,
+            poll_interval: Duration::from_secs(30),
+            connect_stage_timeout: Duration::from_secs(15),
+            auto_sync: true,
+            on_connect_stalled: None,
+            host: Arc::new(TokioHost),
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("app_name", &self.app_name)
+            .field("store", &self.store)
+            .field("remote_path", &self.remote_path)
+            .field("encrypted", &self.encrypted)
+            .field("has_passphrase", &self.passphrase.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! Credentials: the mesh passphrase and what it belongs to, kept outside the database.
+
+use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError};
+
+use async_trait::async_trait;
+use interocitor_crypto::Passphrase;
+
+use crate::error::Result;
+
+/// What is remembered for one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The mesh passphrase; `None` for a mesh without encryption.
+    pub passphrase: Option<Passphrase>,
+    /// The device that saved it.
+    pub device_id: String,
+    /// The mesh that it opens, once that is known.
+    pub mesh_id: Option<String>,
+}
+
+/// A safe place for credentials: a platform keychain, a file, memory.
+#[async_trait]
+pub trait CredentialStore: Send + Sync + fmt::Debug {
+    /// What was saved under `name`.
+    async fn load(&self, name: &str) -> Result<Option<Credentials>>;
+
+    /// Saves under `name`, replacing what was there.
+    async fn save(&self, name: &str, credentials: &Credentials) -> Result<()>;
+
+    /// Removes what was saved under `name`.
+    async fn clear(&self, name: &str) -> Result<()>;
+}
+
+/// Credentials in memory, for tests and previews.
+#[derive(Debug, Default)]
+pub struct MemoryCredentials(Mutex<HashMap<String, Credentials>>);
+
+#[async_trait]
+impl CredentialStore for MemoryCredentials {
+    async fn load(&self, name: &str) -> Result<Option<Credentials>> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+    }
+
+    async fn save(&self, name: &str, credentials: &Credentials) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), credentials.clone());
+        Ok(())
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! Batches: several writes that are stored and published together.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Inner;
+use crate::{
+    error::Result,
+    host::ids,
+    local::{self, Fields, RowWrite, Write, check_name},
+    query::Row,
+    value::Name,
+};
+
+/// Writes that wait to be committed together. Dropping it writes nothing.
+#[derive(Debug)]
+pub struct Batch {
+    inner: Arc<Inner>,
+    writes: Vec<RowWrite>,
+}
+
+impl Batch {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, writes: Vec::new() }
+    }
+
+    /// A table within this batch.
+    pub fn table(&mut self, name: impl Into<Name>) -> BatchTable<'_> {
+        BatchTable { batch: self, name: name.into() }
+    }
+
+    /// Number of writes so far.
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Whether nothing was written so far.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Applies all writes, onto the rows as they are now, in one transaction; they are published as
+    /// one change.
+    ///
+    /// # Errors
+    ///
+    /// `UNIQUE_VIOLATION` and those of the store; then nothing is written.
+    pub async fn commit(self) -> Result<()> {
+        if self.writes.is_empty() {
+            return self.inner.check_open();
+        }
+        self.inner.write(self.writes, true).await
+    }
+}
+
+/// One table of a [`Batch`].
+#[derive(Debug)]
+pub struct BatchTable<'a> {
+    batch: &'a mut Batch,
+    name: Name,
+}
+
+impl BatchTable<'_> {
+    /// As [`Table::add`](super::Table::add), when the batch is committed.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where `fields` is no object, `LIMIT`.
+    pub fn add<T: Serialize + ?Sized>(&mut self, fields: &T) -> Result<Name> {
+        let row_id = Name::from(ids::uuid_v4(&*self.batch.inner.ctx.host));
+        self.put(row_id.clone(), fields)?;
+        Ok(row_id)
+    }
+
+    /// As [`Table::put`](super::Table::put), when the batch is committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn put<T: Serialize + ?Sized>(&mut self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
+        self.push(row_id, Write::Put(Fields::from_serialize(fields)?))
+    }
+
+    /// As [`Table::replace`](super::Table::replace), when the batch is committed.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn replace<T: Serialize + ?Sized>(&mut self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
+        self.push(row_id, Write::Replace(Fields::from_serialize(fields)?))
+    }
+
+    /// As [`Table::delete`](super::Table::delete), when the batch is committed.
+    ///
+    /// # Errors
+    ///
+    /// `LIMIT` for an id that no row can have.
+    pub fn delete(&mut self, row_id: impl Into<Name>) -> Result<()> {
+        self.push(row_id, Write::Delete)
+    }
+
+    fn push(&mut self, row_id: impl Into<Name>, write: Write) -> Result<()> {
+        let row_id = row_id.into();
+        check_name("a table name", &self.name)?;
+        check_name("a row id", &row_id)?;
+        self.batch.writes.push(RowWrite { table: self.name.clone(), row_id, write });
+        Ok(())
+    }
+
+    /// A row as it would be if the batch were committed now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn row(&self, row_id: impl Into<Name>) -> Result<Option<Row>> {
+        let id = row_id.into();
+        let writes = self.batch.writes.iter().filter(|write| write.table == self.name && write.row_id == id);
+        let writes: Vec<&Write> = writes.map(|write| &write.write).collect();
+        let state = self.batch.inner.ctx.read(|tx| {
+            let Some(table) = tx.table(&self.name)? else { return Ok(None) };
+            Ok(tx.row(&table, &id)?.map(|stored| stored.state))
+        })?;
+        let state = local::preview(state, &writes);
+        Ok(state.filter(crate::row::RowState::is_live).map(|state| Row { id, json: state.to_json() }))
+    }
+}

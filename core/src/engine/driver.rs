@@ -1,0 +1,127 @@
+//! The background task of a connected handle: polls, flushes after writes, retries with backoff.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{self, Either};
+use tokio::sync::Notify;
+
+use super::{Connection, Inner};
+use crate::{error::Error, events::Event, sync::connect::backoff};
+
+/// The longest time between two polls of an idle mailbox.
+const LONGEST_POLL: Duration = Duration::from_secs(60);
+
+/// Base of the backoff after failures.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Starts and stops the task.
+#[derive(Debug, Default)]
+pub(super) struct Driver {
+    wake: Arc<Notify>,
+    /// Number of the task that may run; a task with another number ends.
+    current: Arc<AtomicU64>,
+    running: Mutex<bool>,
+}
+
+impl Driver {
+    /// Tells that something waits to be published.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Starts the task, unless it runs.
+    pub(super) fn start(&self, inner: &Arc<Inner>, may_found: bool) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *running, true) {
+            return;
+        }
+        let task = Task {
+            inner: Arc::downgrade(inner),
+            wake: Arc::clone(&self.wake),
+            current: Arc::clone(&self.current),
+            number: self.current.load(Ordering::Acquire),
+            may_found,
+        };
+        inner.ctx.host.spawn(Box::pin(task.run()));
+    }
+
+    /// Lets the task end after what it is doing.
+    pub(super) fn stop(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *running, false) {
+            self.current.fetch_add(1, Ordering::AcqRel);
+            self.wake.notify_one();
+        }
+    }
+}
+
+struct Task {
+    /// Weak: the task must not keep a dropped database alive.
+    inner: Weak<Inner>,
+    wake: Arc<Notify>,
+    current: Arc<AtomicU64>,
+    number: u64,
+    may_found: bool,
+}
+
+impl Task {
+    fn is_stopped(&self) -> bool {
+        self.current.load(Ordering::Acquire) != self.number
+    }
+
+    async fn run(self) {
+        let Some((host, config_poll, debounce)) = self.inner.upgrade().map(|inner| {
+            (Arc::clone(&inner.config.host), inner.config.poll_interval, inner.config.flush_debounce)
+        }) else {
+            return;
+        };
+        let mut wait = config_poll;
+        let mut failures = 0;
+        loop {
+            let woken = match future::select(Box::pin(self.wake.notified()), host.sleep(wait)).await {
+                Either::Left(_) => true,
+                Either::Right(_) => false,
+            };
+            if self.is_stopped() {
+                return;
+            }
+            // Writes come in bursts: one flush for all of them. A mailbox that asked to wait is left alone.
+            let pause = if failures == 0 { debounce } else { wait.max(debounce) };
+            if woken {
+                host.sleep(pause).await;
+            }
+            let Some(inner) = self.inner.upgrade().filter(|_| !self.is_stopped()) else { return };
+            match self.step(&inner).await {
+                Ok(()) => {
+                    failures = 0;
+                    wait = if woken { config_poll } else { (wait * 2).min(LONGEST_POLL.max(config_poll)) };
+                }
+                Err(error) => {
+                    wait = backoff(RETRY, failures, error.retry_after());
+                    failures += 1;
+                    inner.ctx.emit(&Event::RemoteAccess {
+                        kind: error.code().as_str().to_owned(),
+                        error: error.to_string(),
+                        retry_in_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn step(&self, inner: &Arc<Inner>) -> Result<(), Error> {
+        if inner.remote().link.is_some() {
+            return inner.exchange_in_background().await;
+        }
+        match inner.connect_once(self.may_found).await? {
+            Connection::Online => Ok(()),
+            Connection::Offline { error, .. } => Err(error),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Connecting and disconnecting, by hand.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use interocitor_crypto::Passphrase;
+
+use super::{Inner, Interocitor, secrets::Secrets};
+use crate::{
+    error::{Error, Result},
+    events::{ConnectionStatus, Event},
+    mailbox::StorageAdapter,
+    store::meta::keys,
+    sync::{
+        Codec, Link,
+        connect::{self, Connected, Terms},
+        flush, manifest, pull,
+    },
+    wire::layout::Layout,
+};
+
+/// Which mesh a device is to take part in.
+#[derive(Debug, Clone)]
+pub struct MeshConfig {
+    /// The mesh's folder in the mailbox.
+    pub remote_path: String,
+    /// Its passphrase, where it is known.
+    pub passphrase: Option<Passphrase>,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+}
+
+/// How a connect ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Connection {
+    /// Connected, and up to date at that moment.
+    Online,
+    /// The mailbox cannot be used now. Local work goes on; a handle that syncs by itself tries again.
+    Offline {
+        /// Where it stopped: `authenticate`, `manifest`, `key`, `join`, `pull`.
+        stage: &'static str,
+        /// Why.
+        error: Error,
+    },
+}
+
+impl Connection {
+    /// Whether the database is connected.
+    pub fn is_online(&self) -> bool {
+        matches!(self, Connection::Online)
+    }
+}
+
+impl Interocitor {
+    /// Sets which mesh to take part in, from the next [`connect`](Self::connect) on.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` while connected, `PASSPHRASE_WRONG` for a text that cannot be a passphrase.
+    pub fn configure_mesh(&self, mesh: MeshConfig) -> Result<()> {
+        self.inner.check_open()?;
+        if self.inner.remote().link.is_some() {
+            return Err(Error::invalid("mesh", "disconnect first"));
+        }
+        let had_passphrase = mesh.passphrase.is_some();
+        let next = Secrets { encrypted: mesh.encrypted, passphrase: mesh.passphrase, anchor: None };
+        next.resolve()?;
+        *self.inner.secrets() = next;
+        self.inner.remote().path = Some(mesh.remote_path);
+        self.inner.ctx.emit(&Event::MeshConfigured {
+            device_id: self.device_id(),
+            encrypted: mesh.encrypted,
+            had_passphrase,
+        });
+        Ok(())
+    }
+
+    /// Sets the mailbox, or takes it away. A connection to the former one ends.
+    pub async fn set_remote_storage(&self, adapter: Option<Arc<dyn StorageAdapter>>) {
+        let reason = if adapter.is_some() { "switch-adapter" } else { "detach" };
+        self.inner.tear_down(reason).await;
+        self.inner.remote().adapter = adapter;
+    }
+
+    /// Connects to the mailbox: founds the mesh where the mailbox is certainly empty, else takes part
+    /// in the one that is there, pulls, and publishes what waits.
+    ///
+    /// # Errors
+    ///
+    /// What only the app or the user can mend, before anything is written or changed:
+    /// `PASSPHRASE_REQUIRED`, `PASSPHRASE_WRONG`, `MESH_ENCRYPTION_MISMATCH`, `MESH_CREDENTIAL_MISMATCH`,
+    /// `SCHEMA_MISMATCH`, `WRITER_MISMATCH`, `MANIFEST_INVALID`, `MANIFEST_HASH`, `REMOTE_MISSING`;
+    /// `INVALID_ARGUMENT` without remote path or mailbox; and those of the store. A mailbox that cannot
+    /// be reached is no error but [`Connection::Offline`].
+    pub async fn connect(&self) -> Result<Connection> {
+        self.inner.connect(true).await
+    }
+
+    /// Takes part in a mesh that exists, as a pairing or an invitation describes it. Never founds one.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); `REMOTE_MISSING` where there is no mesh.
+    pub async fn join(&self, mesh: MeshConfig) -> Result<Connection> {
+        self.configure_mesh(mesh)?;
+        self.inner.connect(false).await
+    }
+
+    /// Ends the connection. What was written stays and is published after the next connect.
+    pub async fn disconnect(&self) {
+        self.inner.tear_down("disconnect").await;
+    }
+
+    /// Reads what is new in the mailbox; gives the number of changed rows.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where the database is not connected; those of mailbox and store.
+    pub async fn pull(&self) -> Result<u64> {
+        let inner = &self.inner;
+        inner
+            .exchange(async |link| {
+                let (manifest, pulled) = pull::pull(&inner.ctx, link).await?;
+                connect::finish(&inner.ctx, link, &manifest).await?;
+                Ok(pulled.rows)
+            })
+            .await
+    }
+
+    /// Publishes what waits in the outbox; gives the number of change files that the mailbox
+    /// acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull); what could not be published waits.
+    pub async fn flush(&self) -> Result<u64> {
+        let inner = &self.inner;
+        inner
+            .exchange(async |link| {
+                let manifest = manifest::expect(&inner.ctx, link, "flush").await?;
+                Ok(flush::flush(&inner.ctx, link, &manifest).await?.files)
+            })
+            .await
+    }
+
+    /// Pulls, publishes and acknowledges.
+    ///
+    /// # Errors
+    ///
+    /// As [`pull`](Self::pull).
+    pub async fn sync(&self) -> Result<()> {
+        let inner = &self.inner;
+        inner.exchange(async |link| connect::exchange(&inner.ctx, link).await).await
+    }
+
+    /// Ends everything and lets go of the store. Calls after it answer `SHUT_DOWN`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; it is closed all the same.
+    pub async fn shutdown(&self) -> Result<()> {
+        if self.inner.is_shut_down.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.inner.tear_down("disconnect").await;
+        self.inner.ctx.events.close();
+        self.inner
+            .ctx
+            .blocking(|ctx| {
+                let checkpointed = ctx.store.checkpoint();
+                ctx.store.close()?;
+                checkpointed
+            })
+            .await
+    }
+}
+
+impl Inner {
+    /// Runs one step of sync while connected, one at a time, and keeps the status true.
+    async fn exchange<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        let _one = self.exchange.lock().await;
+        let link = self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
+        self.set_status(ConnectionStatus::Syncing);
+        let outcome = work(&link).await;
+        self.note_outcome(outcome.as_ref().err());
+        if self.remote().link.is_some() {
+            self.set_status(ConnectionStatus::Idle);
+        }
+        outcome
+    }
+
+    /// One exchange of the background task.
+    pub(super) async fn exchange_in_background(&self) -> Result<()> {
+        self.exchange(async |link| connect::exchange(&self.ctx, link).await).await
+    }
+
+    pub(super) async fn connect(self: &Arc<Self>, may_found: bool) -> Result<Connection> {
+        self.check_open()?;
+        if self.remote().link.is_some() {
+            self.ctx.emit(&Event::ConnectNoop { reason: "already-connected" });
+            return Ok(Connection::Online);
+        }
+        let outcome = self.connect_once(may_found).await;
+        if self.config.auto_sync && !matches!(&outcome, Err(error) if !error.is_retryable()) {
+            self.driver.start(self, may_found);
+        }
+        outcome
+    }
+
+    /// One try to connect.
+    pub(super) async fn connect_once(&self, may_found: bool) -> Result<Connection> {
+        let _one = self.exchange.lock().await;
+        self.set_status(ConnectionStatus::Connecting);
+        let outcome = self.connect_steps(may_found).await;
+        match &outcome {
+            Ok(Connection::Online) => {
+                self.note_outcome(None);
+                self.set_status(ConnectionStatus::Idle);
+            }
+            Ok(Connection::Offline { stage, error }) => {
+                self.note_outcome(Some(error));
+                self.set_status(ConnectionStatus::Offline);
+                if let Some(on_stalled) = &self.config.on_connect_stalled {
+                    on_stalled(stage);
+                }
+            }
+            Err(error) => {
+                self.note_outcome(Some(error));
+                self.set_status(ConnectionStatus::Offline);
+            }
+        }
+        outcome
+    }
+
+    async fn connect_steps(&self, may_found: bool) -> Result<Connection> {
+        let (path, adapter) = {
+            let remote = self.remote();
+            (remote.path.clone(), remote.adapter.clone())
+        };
+        let path = path.ok_or(Error::invalid("remote path", "none is configured; the database is local only"))?;
+        let adapter = adapter.ok_or(Error::invalid("mailbox", "none is set; call set_remote_storage first"))?;
+        let layout = Layout::new(&path);
+        let link = |codec| Arc::new(Link::new(Arc::clone(&adapter), layout.clone(), codec));
+        let resolved = self.secrets().resolve()?;
+        let resolved = match resolved {
+            Some(resolved) => resolved,
+            None => match self.without_key(&link(Codec::Plain), may_found).await? {
+                Some(offline) => return Ok(offline),
+                None => self.secrets().resolve()?.ok_or(Error::PassphraseRequired)?,
+            },
+        };
+        let strategy = if resolved.codec.is_sealed() { "passphrase" } else { "none" };
+        self.ctx.emit(&Event::EncryptionResolved { strategy, encrypted: resolved.codec.is_sealed() });
+        let terms =
+            Terms { may_found, anchor: self.secrets().anchor.clone(), must_prove: resolved.must_prove };
+        let link = link(resolved.codec);
+        match connect::connect(&self.ctx, &link, &terms).await? {
+            Connected::Offline { stage, error } => Ok(Connection::Offline { stage, error }),
+            Connected::Online => {
+                let mesh_id = self.ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+                self.persist_credentials(mesh_id).await?;
+                self.remote().link = Some(link);
+                Ok(Connection::Online)
+            }
+        }
+    }
+
+    /// Without a key: an existing mesh needs its passphrase; an empty mailbox may get a new one.
+    async fn without_key(&self, link: &Link, may_found: bool) -> Result<Option<Connection>> {
+        let probe = async {
+            link.adapter.authenticate().await?;
+            manifest::load(&self.ctx, link, "key").await
+        };
+        match probe.await {
+            Ok(None) if may_found && self.ctx.read(|tx| tx.meta(keys::MESH_ID))?.is_none() => {
+                self.generate_key().await?;
+                Ok(None)
+            }
+            Ok(None) | Err(Error::MeshEncryptionMismatch { .. }) => Err(Error::PassphraseRequired),
+            Ok(Some(_)) => Err(Error::MeshEncryptionMismatch { mesh_encrypted: false, client_encrypted: true }),
+            Err(error) if error.mailbox_kind().is_some() || error.is_retryable() => {
+                Ok(Some(Connection::Offline { stage: "manifest", error }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the background task and the connection.
+    async fn tear_down(&self, reason: &'static str) {
+        self.driver.stop();
+        let _one = self.exchange.lock().await;
+        let was_connected = self.remote().link.take().is_some();
+        self.set_status(ConnectionStatus::Offline);
+        if was_connected {
+            self.ctx.emit(&Event::TransportTeardown { reason });
+        }
+    }
+}

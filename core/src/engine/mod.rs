@@ -1,0 +1,228 @@
+//! The engine's handle: [`Interocitor`], and what hangs off it.
+
+mod batch;
+mod driver;
+mod dump;
+mod lifecycle;
+mod open;
+mod secrets;
+mod status;
+mod table;
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+pub use batch::{Batch, BatchTable};
+pub use lifecycle::{Connection, MeshConfig};
+pub use open::set_aside_store;
+pub use status::{Device, Pending, Problem, Status};
+pub use table::Table;
+
+use crate::{
+    config::Config,
+    connected_stores::ConnectedStores,
+    error::{Error, Result},
+    events::{ConnectionStatus, Event, Events},
+    local::{self, Changes, RowWrite, Writer},
+    mailbox::StorageAdapter,
+    query::{Query, Row},
+    store::{Durability, quarantine::Quarantined},
+    sync::{Context, Link},
+    value::Name,
+};
+use secrets::Secrets;
+
+/// Writes above this number are applied off the async threads.
+const MANY_WRITES: usize = 64;
+
+/// A local database and, once connected, a member of a mesh. Cheap to clone; all clones are one.
+///
+/// Local calls work at once and offline. Sync runs beside them and never makes them wait for the
+/// network.
+#[derive(Debug, Clone)]
+pub struct Interocitor {
+    inner: Arc<Inner>,
+}
+
+/// What all clones of a handle share.
+struct Inner {
+    ctx: Arc<Context>,
+    config: Config,
+    secrets: Mutex<Secrets>,
+    remote: Mutex<Remote>,
+    /// One exchange at a time.
+    exchange: tokio::sync::Mutex<()>,
+    driver: driver::Driver,
+    is_shut_down: AtomicBool,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interocitor").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The mailbox and how it goes with it.
+#[derive(Debug)]
+struct Remote {
+    path: Option<String>,
+    adapter: Option<Arc<dyn StorageAdapter>>,
+    /// Set while connected.
+    link: Option<Arc<Link>>,
+    status: ConnectionStatus,
+    /// The last failure, until the next success.
+    problem: Option<(String, String)>,
+}
+
+impl Inner {
+    fn remote(&self) -> std::sync::MutexGuard<'_, Remote> {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn secrets(&self) -> std::sync::MutexGuard<'_, Secrets> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_status(&self, status: ConnectionStatus) {
+        let before = std::mem::replace(&mut self.remote().status, status);
+        if before != status {
+            self.ctx.emit(&Event::ConnectionStatus { status });
+        }
+    }
+
+    fn note_outcome(&self, problem: Option<&Error>) {
+        self.remote().problem = problem.map(|error| (error.code().as_str().to_owned(), error.to_string()));
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_shut_down.load(Ordering::Acquire) { Err(Error::ShutDown) } else { Ok(()) }
+    }
+
+    /// Applies writes and their outbox record in one transaction.
+    async fn write(self: &Arc<Self>, writes: Vec<RowWrite>, is_batch: bool) -> Result<()> {
+        self.check_open()?;
+        let changes = if writes.len() > MANY_WRITES {
+            let inner = Arc::clone(self);
+            self.ctx.blocking(move |_| inner.write_now(&writes, is_batch)).await?
+        } else {
+            self.write_now(&writes, is_batch)?
+        };
+        if !changes.is_empty() {
+            self.ctx.events.emit_changes(&changes);
+            self.driver.wake();
+        }
+        Ok(())
+    }
+
+    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<Changes> {
+        let now_ms = self.ctx.host.now_ms();
+        let window_ms = u64::try_from(self.config.batch_window.as_millis()).unwrap_or(u64::MAX);
+        self.ctx.store.write_with(Durability::Process, |tx| {
+            let mut engine = tx.engine()?;
+            let writer = Writer { node: &self.ctx.device, now_ms, full_rows: self.ctx.settings.full_rows };
+            let (changes, ops) = local::apply(tx, &mut engine, &writer, writes)?;
+            if engine.member && !ops.is_empty() {
+                if is_batch || window_ms == 0 {
+                    tx.add_batch(&ops, now_ms, None)?;
+                } else {
+                    tx.append_to_open_batch(&mut engine, &ops, now_ms, window_ms)?;
+                }
+            }
+            tx.set_engine(&engine)?;
+            Ok(changes)
+        })
+    }
+}
+
+impl Interocitor {
+    /// Name of the app, as configured.
+    pub fn app_name(&self) -> &str {
+        &self.inner.config.app_name
+    }
+
+    /// Id of this device in its mesh.
+    pub fn device_id(&self) -> String {
+        self.inner.ctx.device_id().into_owned()
+    }
+
+    /// A table. It is made by its first write.
+    pub fn table(&self, name: impl Into<Name>) -> Table {
+        Table::new(Arc::clone(&self.inner), name.into())
+    }
+
+    /// Names of all tables that hold or held rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn table_names(&self) -> Result<Vec<Name>> {
+        self.inner.check_open()?;
+        self.inner.ctx.read(|tx| Ok(tx.tables()?.iter().map(|table| table.name.clone()).collect()))
+    }
+
+    /// The rows that a query finds.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn query(&self, query: &Query) -> Result<Vec<Row>> {
+        self.inner.check_open()?;
+        self.inner.ctx.read(|tx| crate::query::run(tx, query))
+    }
+
+    /// Runs `work` on a batch and commits it: all of its writes are stored and published together, or
+    /// none. An error of `work` writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, `UNIQUE_VIOLATION`, and those of the store.
+    pub async fn batch<T>(&self, work: impl FnOnce(&mut Batch) -> Result<T>) -> Result<T> {
+        let mut batch = self.begin_batch()?;
+        let outcome = work(&mut batch)?;
+        batch.commit().await?;
+        Ok(outcome)
+    }
+
+    /// A batch to be filled and committed by hand. No lock is held until [`Batch::commit`].
+    ///
+    /// # Errors
+    ///
+    /// `SHUT_DOWN`.
+    pub fn begin_batch(&self) -> Result<Batch> {
+        self.inner.check_open()?;
+        Ok(Batch::new(Arc::clone(&self.inner)))
+    }
+
+    /// Subscribes to everything that happens from now on.
+    pub fn events(&self) -> Events {
+        self.inner.ctx.events.subscribe()
+    }
+
+    /// Credentials of sub-stores, kept beside the rows and never synced.
+    pub fn connected_stores(&self) -> ConnectedStores {
+        ConnectedStores::new(Arc::clone(&self.inner.ctx))
+    }
+
+    /// Files of the mailbox that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn quarantined(&self) -> Result<Vec<Quarantined>> {
+        self.inner.check_open()?;
+        self.inner.ctx.read(|tx| tx.quarantined())
+    }
+
+    /// The whole store as one JSON object:
+    /// `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn dump(&self) -> Result<String> {
+        self.inner.check_open()?;
+        self.inner.ctx.blocking(|ctx| ctx.read(dump::dump)).await
+    }
+}

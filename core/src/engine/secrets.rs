@@ -1,0 +1,114 @@
+//! The passphrase in use, and what it is good for.
+
+use interocitor_crypto::{Key, Passphrase};
+
+use super::{Inner, Interocitor};
+use crate::{
+    credentials::Credentials,
+    error::{Error, Result},
+    events::Event,
+    sync::Codec,
+};
+
+/// The secrets of one handle.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    pub(super) encrypted: bool,
+    pub(super) passphrase: Option<Passphrase>,
+    /// Mesh that the credential was saved for, where it came from the credential store.
+    pub(super) anchor: Option<String>,
+}
+
+/// How a key was found.
+pub(super) struct Resolved {
+    pub(super) codec: Codec,
+    /// It is spelled as B10 accepts it, not as a passphrase is: a mesh has to prove it.
+    pub(super) must_prove: bool,
+}
+
+impl Secrets {
+    /// The codec that the passphrase gives; `None` where there is none and one is needed.
+    pub(super) fn resolve(&self) -> Result<Option<Resolved>> {
+        if !self.encrypted {
+            return Ok(Some(Resolved { codec: Codec::Plain, must_prove: false }));
+        }
+        let Some(passphrase) = &self.passphrase else { return Ok(None) };
+        match passphrase.to_key() {
+            Ok(key) => Ok(Some(Resolved { codec: Codec::Sealed(key), must_prove: false })),
+            Err(strict) => match passphrase.to_key_lenient() {
+                Ok(key) => Ok(Some(Resolved { codec: Codec::Sealed(key), must_prove: true })),
+                Err(_) => Err(Error::PassphraseWrong { reason: strict.to_string() }),
+            },
+        }
+    }
+}
+
+impl Inner {
+    /// Makes a key for a mesh that is about to be founded, and saves it before it is used.
+    pub(super) async fn generate_key(&self) -> Result<()> {
+        let mut bytes = [0; 32];
+        self.ctx.host.random(&mut bytes);
+        let key = Key::from_bytes(bytes);
+        let passphrase = key.to_passphrase();
+        self.secrets().passphrase = Some(passphrase);
+        self.ctx.emit(&Event::EncryptionResolved { strategy: "generated", encrypted: true });
+        self.persist_credentials(None).await
+    }
+
+    /// Saves the passphrase under the store's name, anchored to the mesh once that is known.
+    pub(super) async fn persist_credentials(&self, mesh_id: Option<String>) -> Result<()> {
+        let Some(store) = self.config.credentials.clone() else { return Ok(()) };
+        let (credentials, encrypted) = {
+            let mut secrets = self.secrets();
+            if mesh_id.is_some() {
+                secrets.anchor.clone_from(&mesh_id);
+            }
+            let credentials = Credentials {
+                passphrase: secrets.passphrase.clone().filter(|_| secrets.encrypted),
+                device_id: self.ctx.device_id().into_owned(),
+                mesh_id: secrets.anchor.clone(),
+            };
+            (credentials, secrets.encrypted)
+        };
+        let name = self.credential_name();
+        if store.load(&name).await?.as_ref() == Some(&credentials) {
+            return Ok(());
+        }
+        store.save(&name, &credentials).await?;
+        self.ctx.emit(&Event::CredentialsPersisted { device_id: credentials.device_id, encrypted });
+        Ok(())
+    }
+
+    /// What the credentials of this store are saved under.
+    pub(super) fn credential_name(&self) -> String {
+        super::open::credential_name(&self.config)
+    }
+}
+
+impl Interocitor {
+    /// The mesh passphrase in use; `None` where there is none yet or the mesh is not encrypted. Treat
+    /// it as what it is: everything.
+    pub fn get_passphrase(&self) -> Option<Passphrase> {
+        let secrets = self.inner.secrets();
+        secrets.passphrase.clone().filter(|_| secrets.encrypted)
+    }
+
+    /// Uses another passphrase from the next [`connect`](Self::connect) on. It is checked against the
+    /// mesh there, and saved only when it opens it.
+    ///
+    /// # Errors
+    ///
+    /// `PASSPHRASE_WRONG` where the text cannot be a passphrase at all; `INVALID_ARGUMENT` while
+    /// connected.
+    pub fn set_passphrase(&self, passphrase: impl Into<Passphrase>) -> Result<()> {
+        self.inner.check_open()?;
+        if self.inner.remote().link.is_some() {
+            return Err(Error::invalid("passphrase", "disconnect first: a connected mesh keeps its key"));
+        }
+        let mut secrets = self.inner.secrets();
+        let next = Secrets { encrypted: true, passphrase: Some(passphrase.into()), anchor: None };
+        next.resolve()?;
+        *secrets = next;
+        Ok(())
+    }
+}

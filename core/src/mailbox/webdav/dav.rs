@@ -1,0 +1,476 @@
+//! The verbs of WebDAV, each with the outcomes that the mailbox tells apart.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Url;
+
+use super::super::{MailboxError, MailboxErrorKind, MailboxResult, path};
+use super::address::{self, Address};
+use super::config::WebDavConfig;
+use super::http::{Answer, Call, Http, Payload};
+use super::multistatus::{self, Facts, PROPFIND, Resource};
+
+/// The longest answer to a PROPFIND: about 100,000 files.
+const XML_MAX: u64 = 64 * 1024 * 1024;
+/// Folders that are remembered; a mailbox has few.
+const FOLDERS_MAX: usize = 10_000;
+/// A resource that is busy for the moment is asked for again so many times.
+const BUSY_RETRIES: u32 = 4;
+const BUSY_PAUSE: Duration = Duration::from_millis(60);
+
+/// A checked path and what is being done to it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) operation: &'static str,
+    segments: Vec<String>,
+    /// Absolute within the mailbox.
+    pub(super) path: String,
+}
+
+impl Place {
+    pub(super) fn file(operation: &'static str, path: &str) -> MailboxResult<Self> {
+        Ok(Self::new(operation, &path::file(operation, path)?))
+    }
+
+    pub(super) fn folder(operation: &'static str, path: &str) -> MailboxResult<Self> {
+        Ok(Self::new(operation, &path::folder(operation, path)?))
+    }
+
+    pub(super) fn root(operation: &'static str) -> Self {
+        Self::new(operation, &[])
+    }
+
+    fn new(operation: &'static str, segments: &[&str]) -> Self {
+        let path = path::join(segments);
+        Self { operation, segments: segments.iter().map(|&segment| segment.to_owned()).collect(), path }
+    }
+
+    /// The first `depth` segments.
+    fn ancestor(&self, depth: usize) -> Self {
+        let segments: Vec<&str> = self.segments.iter().take(depth).map(String::as_str).collect();
+        Self::new(self.operation, &segments)
+    }
+
+    pub(super) fn parent(&self) -> Self {
+        self.ancestor(self.segments.len().saturating_sub(1))
+    }
+
+    pub(super) fn child(&self, name: &str) -> Self {
+        let mut segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
+        segments.push(name);
+        Self::new(self.operation, &segments)
+    }
+
+    /// A fresh temporary file in the same folder.
+    pub(super) fn temporary(&self) -> MailboxResult<Self> {
+        let name = path::temp_name().map_err(|error| {
+            self.error(MailboxErrorKind::Io, "no random numbers are to be had").with_source(error)
+        })?;
+        Ok(self.parent().child(&name))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.segments.last().map_or("", String::as_str)
+    }
+
+    fn segments(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
+    pub(super) fn error(&self, kind: MailboxErrorKind, message: &str) -> MailboxError {
+        MailboxError::new(kind, self.operation, self.path.as_str(), message)
+    }
+}
+
+/// How a PUT ended.
+pub(super) enum Put {
+    Done,
+    /// The condition did not hold.
+    Refused,
+    /// Probably the folder is missing; the error is what to answer if it is not that.
+    NoFolder(MailboxError),
+}
+
+/// How a MKCOL ended.
+pub(super) enum Made {
+    New,
+    Exists,
+    NoParent(MailboxError),
+}
+
+/// The content of a collection.
+pub(super) struct Listing {
+    pub(super) children: Vec<(String, Facts)>,
+    /// The time by the server's clock.
+    pub(super) now_ms: Option<i64>,
+}
+
+/// A WebDAV server and what is remembered of it.
+pub(super) struct Dav {
+    http: Http,
+    address: Address,
+    /// Folders that exist, by path.
+    folders: Mutex<HashSet<String>>,
+}
+
+impl Dav {
+    pub(super) fn new(config: &WebDavConfig) -> MailboxResult<Self> {
+        let (http, address) = (Http::new(config)?, Address::new(config.url()));
+        Ok(Self { http, address, folders: Mutex::default() })
+    }
+
+    pub(super) fn shown(&self) -> &str {
+        self.address.shown()
+    }
+
+    fn folders(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember_folder(&self, folder: &Place) {
+        let mut folders = self.folders();
+        if folders.len() >= FOLDERS_MAX {
+            folders.clear();
+        }
+        folders.insert(folder.path.clone());
+    }
+
+    fn file_url(&self, place: &Place) -> MailboxResult<Url> {
+        self.address.file(place.operation, &place.segments())
+    }
+
+    fn folder_url(&self, place: &Place) -> MailboxResult<Url> {
+        self.address.folder(place.operation, &place.segments())
+    }
+
+    pub(super) async fn send(&self, call: Call<'_>) -> MailboxResult<Answer> {
+        self.http.send(&self.address, call).await
+    }
+
+    /// A request for a file.
+    pub(super) fn call<'a>(&self, place: &'a Place, method: &'static str) -> MailboxResult<Call<'a>> {
+        Ok(Call::new(place.operation, &place.path, method, self.file_url(place)?))
+    }
+
+    /// What the server says of a resource and, at depth 1, of its children. `None` if it says 404, which
+    /// is certain only with [`Dav::missing`].
+    async fn propfind(&self, place: &Place, url: Url, depth: &str) -> MailboxResult<Option<Found>> {
+        let call = Call::new(place.operation, &place.path, "PROPFIND", url)
+            .header("depth", depth)?
+            .payload("application/xml; charset=utf-8", Payload::Whole(Bytes::from_static(PROPFIND.as_bytes())));
+        let answer = self.send(call).await?;
+        match answer.status() {
+            207 => {
+                let url = answer.url().clone();
+                let now_ms = answer.header("date").and_then(multistatus::http_date_ms);
+                let error = answer.error(MailboxErrorKind::Protocol, "");
+                let body = answer.whole(XML_MAX).await?;
+                let resources = multistatus::parse(&body).map_err(|why| {
+                    let status = error.status().unwrap_or_default();
+                    place.error(MailboxErrorKind::Protocol, why).with_status(status)
+                })?;
+                Ok(Some(Found { url, resources, now_ms }))
+            }
+            404 | 410 => {
+                answer.drain().await;
+                Ok(None)
+            }
+            _ if answer.is_success() => {
+                Err(answer.error(MailboxErrorKind::Protocol, "the server does not speak WebDAV here"))
+            }
+            _ => Err(answer.fault().await),
+        }
+    }
+
+    /// The facts of a file or folder; `None` if the server says 404.
+    pub(super) async fn look(&self, place: &Place) -> MailboxResult<Option<Facts>> {
+        // The base is asked for as the collection that it must be.
+        let url = if place.segments.is_empty() { self.folder_url(place)? } else { self.file_url(place)? };
+        let Some(found) = self.propfind(place, url, "0").await? else { return Ok(None) };
+        let own = address::path_of(&found.url);
+        let is_own = |resource: &&Resource| address::path_of_href(&resource.href) == own;
+        let resource = found.resources.iter().find(is_own).or(match found.resources.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        });
+        let Some(resource) = resource else {
+            return Err(place.error(MailboxErrorKind::Protocol, "the answer is about something else"));
+        };
+        match resource.status {
+            Some(404 | 410) => Ok(None),
+            Some(status) if status >= 400 => Err(unavailable(place, status)),
+            _ => Ok(Some(resource.facts.clone())),
+        }
+    }
+
+    /// How old a folder is, if the server tells it.
+    pub(super) async fn age(&self, folder: &Place) -> MailboxResult<Option<Duration>> {
+        let Some(found) = self.propfind(folder, self.folder_url(folder)?, "0").await? else { return Ok(None) };
+        let modified = found.resources.first().and_then(|resource| resource.facts.modified_ms);
+        let age = found.now_ms.zip(modified).map(|(now, modified)| now.saturating_sub(modified).max(0));
+        Ok(age.and_then(|age| u64::try_from(age).ok()).map(Duration::from_millis))
+    }
+
+    /// The error of a call that was told 404. It is "not found" only if the base of the mailbox exists:
+    /// a share that is not there for the moment must not look like an empty one.
+    pub(super) async fn missing(&self, place: &Place) -> MailboxError {
+        match self.look(&Place::root(place.operation)).await {
+            Ok(Some(_)) => place.error(MailboxErrorKind::NotFound, "not found").with_status(404),
+            Ok(None) => {
+                let message = "the base address of the mailbox does not exist on the server";
+                place.error(MailboxErrorKind::Unavailable, message).with_status(404)
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// The files and folders directly in a folder.
+    pub(super) async fn list(&self, folder: &Place) -> MailboxResult<Listing> {
+        let Some(found) = self.propfind(folder, self.folder_url(folder)?, "1").await? else {
+            self.folders().remove(&folder.path);
+            return Err(self.missing(folder).await);
+        };
+        let Found { url, resources, now_ms } = found;
+        let entries: Vec<(String, Resource)> = resources
+            .into_iter()
+            // What is not UTF-8 cannot be asked for through this interface.
+            .filter_map(|resource| Some((address::path_of_href(&resource.href)?, resource)))
+            .collect();
+        let own = address::path_of(&url).filter(|own| entries.iter().any(|(path, _)| path == own));
+        let Some(own) = own.or_else(|| own_elsewhere(folder, &entries)) else {
+            return Err(folder.error(MailboxErrorKind::Protocol, "the listing is of something else"));
+        };
+        for (_, resource) in entries.iter().filter(|(path, _)| *path == own) {
+            match resource.status {
+                Some(404 | 410) => return Err(self.missing(folder).await),
+                // Also said of a listing that was cut off.
+                Some(status) if status >= 400 => return Err(unavailable(folder, status)),
+                _ if resource.facts.collection || resource.href.ends_with('/') => {}
+                _ => return Err(folder.error(MailboxErrorKind::NotFound, "not a folder")),
+            }
+        }
+        self.remember_folder(folder);
+        let children = entries
+            .into_iter()
+            .filter(|(_, resource)| !matches!(resource.status, Some(404 | 410)))
+            .filter_map(|(path, resource)| Some((address::child_name(&own, &path)?.to_owned(), resource.facts)))
+            .collect();
+        Ok(Listing { children, now_ms })
+    }
+
+    /// One PUT.
+    pub(super) async fn put(
+        &self,
+        place: &Place,
+        payload: Payload,
+        condition: Option<(&'static str, &str)>,
+    ) -> MailboxResult<Put> {
+        let mut call = self.call(place, "PUT")?.payload("application/octet-stream", payload);
+        if let Some((name, value)) = condition {
+            call = call.header(name, value)?;
+        }
+        let answer = self.send(call).await?;
+        match answer.status() {
+            200 | 201 | 204 => {
+                answer.done().await;
+                Ok(Put::Done)
+            }
+            412 if condition.is_some() => {
+                answer.drain().await;
+                Ok(Put::Refused)
+            }
+            404 | 409 => {
+                let error = answer.error(MailboxErrorKind::Unavailable, "the server finds no place for the file");
+                answer.drain().await;
+                Ok(Put::NoFolder(error))
+            }
+            _ => Err(answer.fault().await),
+        }
+    }
+
+    /// PUT, creating the folder if that is what is missing. Answers whether the condition held.
+    pub(super) async fn put_with_folder(
+        &self,
+        place: &Place,
+        payload: Payload,
+        condition: Option<(&'static str, &str)>,
+    ) -> MailboxResult<bool> {
+        let parent = place.parent();
+        let again = match &payload {
+            Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
+            Payload::None => Some(Payload::None),
+            // A stream cannot be sent twice: the folder is looked after first.
+            Payload::Stream(..) => {
+                self.ensure_folder(&parent).await?;
+                None
+            }
+        };
+        let error = match self.put(place, payload, condition).await? {
+            Put::Done => return Ok(true),
+            Put::Refused => return Ok(false),
+            Put::NoFolder(error) => error,
+        };
+        self.folders().remove(&parent.path);
+        let Some(again) = again else { return Err(error) };
+        self.make_folder(&parent).await?;
+        match self.put(place, again, condition).await? {
+            Put::Done => Ok(true),
+            Put::Refused => Ok(false),
+            Put::NoFolder(error) => Err(error),
+        }
+    }
+
+    /// Makes sure that a folder exists; asks nobody about a folder seen before.
+    pub(super) async fn ensure_folder(&self, folder: &Place) -> MailboxResult<()> {
+        let known = self.folders().contains(&folder.path);
+        if known {
+            return Ok(());
+        }
+        match self.look(folder).await? {
+            Some(facts) if facts.collection => {
+                self.remember_folder(folder);
+                Ok(())
+            }
+            Some(_) => Err(folder.error(MailboxErrorKind::InvalidPath, "a file stands where a folder is needed")),
+            None => self.make_folder(folder).await,
+        }
+    }
+
+    /// Creates a folder and its parents: upwards to the first one that can be made, and down again.
+    async fn make_folder(&self, folder: &Place) -> MailboxResult<()> {
+        let wanted = folder.segments.len();
+        let mut depth = wanted;
+        while depth > 0 {
+            match self.mkcol(&folder.ancestor(depth)).await? {
+                Made::New | Made::Exists => break,
+                Made::NoParent(_) => depth -= 1,
+            }
+        }
+        if depth == 0 {
+            return match self.missing(folder).await {
+                // The base exists, and there was nothing to make or nothing could be made.
+                error if error.kind() == MailboxErrorKind::NotFound && wanted > 0 => {
+                    Err(folder.error(MailboxErrorKind::Unavailable, "the server does not create the folder"))
+                }
+                error if error.kind() == MailboxErrorKind::NotFound => Ok(()),
+                error => Err(error),
+            };
+        }
+        for depth in depth + 1..=wanted {
+            if let Made::NoParent(error) = self.mkcol(&folder.ancestor(depth)).await? {
+                return Err(error);
+            }
+        }
+        self.remember_folder(folder);
+        Ok(())
+    }
+
+    /// One MKCOL.
+    pub(super) async fn mkcol(&self, folder: &Place) -> MailboxResult<Made> {
+        let url = self.folder_url(folder)?;
+        let answer = self.send(Call::new(folder.operation, &folder.path, "MKCOL", url)).await?;
+        match answer.status() {
+            404 | 409 => {
+                let error = answer.error(MailboxErrorKind::Unavailable, "the parent folder disappeared");
+                answer.drain().await;
+                Ok(Made::NoParent(error))
+            }
+            405 => {
+                answer.drain().await;
+                Ok(Made::Exists)
+            }
+            _ if answer.is_success() => {
+                answer.done().await;
+                Ok(Made::New)
+            }
+            // Two clients at once: servers say this or that to the one who came second.
+            _ => {
+                let error = answer.fault().await;
+                match self.look(folder).await {
+                    Ok(Some(facts)) if facts.collection => Ok(Made::Exists),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Gives a file another name. Without `overwrite`, answers whether the name was free.
+    pub(super) async fn rename(&self, from: &Place, to: &Place, overwrite: bool) -> MailboxResult<bool> {
+        let destination = self.file_url(to)?;
+        let mut tries = 0;
+        loop {
+            let call = Call::new(to.operation, &to.path, "MOVE", self.file_url(from)?)
+                .header("destination", destination.as_str())?
+                .header("overwrite", if overwrite { "T" } else { "F" })?;
+            let answer = self.send(call).await?;
+            match answer.status() {
+                200 | 201 | 204 => {
+                    answer.done().await;
+                    return Ok(true);
+                }
+                412 if !overwrite => {
+                    answer.drain().await;
+                    return Ok(false);
+                }
+                // Some servers lock what others are just working on.
+                423 if tries < BUSY_RETRIES => {
+                    answer.drain().await;
+                    tokio::time::sleep(BUSY_PAUSE * 2u32.pow(tries)).await;
+                    tries += 1;
+                }
+                // The temporary file is gone, not what was asked for.
+                404 => {
+                    let error = answer.error(MailboxErrorKind::Unavailable, "the uploaded file disappeared");
+                    answer.drain().await;
+                    return Err(error);
+                }
+                _ => return Err(answer.fault().await),
+            }
+        }
+    }
+
+    /// Removes a file, or, without `file_only`, whatever is there. A missing one counts as removed.
+    pub(super) async fn delete(&self, place: &Place, file_only: bool) -> MailboxResult<()> {
+        let mut call = self.call(place, "DELETE")?;
+        if file_only {
+            call = call.header("depth", "0")?;
+        }
+        let answer = self.send(call).await?;
+        match answer.status() {
+            404 | 410 => answer.drain().await,
+            207 => return Err(answer.error(MailboxErrorKind::Unavailable, "not all of it could be removed")),
+            400 if file_only => return Err(not_a_file(place).with_status(400)),
+            _ if answer.is_success() => answer.done().await,
+            _ => return Err(answer.fault().await),
+        }
+        Ok(())
+    }
+}
+
+/// The error of deleting a folder as a file. It would take everything in it along.
+pub(super) fn not_a_file(place: &Place) -> MailboxError {
+    place.error(MailboxErrorKind::InvalidPath, "a folder is not deleted as a file")
+}
+
+fn unavailable(place: &Place, status: u16) -> MailboxError {
+    place.error(MailboxErrorKind::Unavailable, "the server could not tell all of it").with_status(status)
+}
+
+struct Found {
+    url: Url,
+    resources: Vec<Resource>,
+    now_ms: Option<i64>,
+}
+
+/// The path of the folder itself in a listing that names it differently than we do, as behind a proxy that
+/// moves paths: a collection of the same name that is the parent of everything else.
+fn own_elsewhere(folder: &Place, entries: &[(String, Resource)]) -> Option<String> {
+    let (own, resource) = entries.iter().min_by_key(|(path, _)| path.len())?;
+    let name = own.rsplit('/').next().unwrap_or_default();
+    let fits = resource.facts.collection && (folder.segments.is_empty() || name == folder.name());
+    let others = || entries.iter().map(|(path, _)| path).filter(|&path| path != own);
+    (fits && others().all(|path| address::child_name(own, path).is_some())).then(|| own.clone())
+}

@@ -1,0 +1,307 @@
+//! Flush: publishing the outbox.
+//!
+//! A record is bound to an entry id and clock, durably and with everything before it, before its
+//! first upload; every retry uses the same name. The entry clock is fresh, above the head and the
+//! watermark, since B10 peers read nothing at or below their cursor; the columns keep their clocks.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
+use super::{Context, Link};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    events::Event,
+    host::ids,
+    mailbox::{Body, MailboxErrorKind},
+    store::{
+        Durability, Tx,
+        meta::{EngineState, keys},
+        outbox::{Binding, OpWriter, OutboxRecord},
+    },
+    wire::{
+        change::{self, EntryHead, Op},
+        layout::change_name,
+        manifest::{Head, Manifest},
+    },
+};
+
+/// Records of one round.
+const ROUND: usize = 64;
+
+/// Uploads under way at once.
+const UPLOADS: usize = 4;
+
+/// Payloads above this size are split into parts, in bytes.
+const SPLIT_AT: usize = 6 * 1024 * 1024;
+
+/// What a flush published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flushed {
+    /// Change files that the mailbox acknowledged.
+    pub(crate) files: u64,
+    /// Records that stay, because the mailbox will not take them.
+    pub(crate) stuck: u64,
+}
+
+/// Publishes everything in the outbox. The open batch is closed first.
+pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) -> Result<Flushed> {
+    let waiting = ctx.read(|tx| tx.outbox_count())?.records;
+    if waiting == 0 {
+        return Ok(Flushed::default());
+    }
+    ctx.emit(&Event::FlushStart { entry_count: waiting });
+    match flush_inner(ctx, link, manifest).await {
+        Ok(flushed) => {
+            ctx.emit(&Event::FlushComplete);
+            Ok(flushed)
+        }
+        Err(error) => {
+            ctx.emit(&Event::FlushError { code: error.code().as_str().into(), error: error.to_string() });
+            Err(error)
+        }
+    }
+}
+
+async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) -> Result<Flushed> {
+    let mut flushed = Flushed::default();
+    let head = read_head(ctx, link).await?;
+    let mut latest = head.clone();
+    let mut after = -1;
+    loop {
+        let beat: Vec<Clock> = latest.iter().chain(&manifest.watermark).cloned().collect();
+        let passed = head.clone();
+        let mesh_id = manifest.mesh_id.clone();
+        let round = {
+            let link = Arc::clone(link);
+            ctx.blocking(move |ctx| prepare(ctx, &link, &mesh_id, &beat, passed.as_ref(), after)).await?
+        };
+        let Some(last) = round.iter().map(|upload| upload.record).max() else { break };
+        after = last;
+        let mut outcomes = stream::iter(round.into_iter().map(|upload| send(link, upload))).buffer_unordered(UPLOADS);
+        let mut failed = None;
+        while let Some((upload, outcome)) = outcomes.next().await {
+            match outcome {
+                Ok(()) => {
+                    confirm(ctx, &upload)?;
+                    flushed.files += 1;
+                    latest = latest.max(Some(upload.binding.clock));
+                }
+                Err(error) if matches!(error, Error::EntryTooLarge { .. }) => {
+                    flushed.stuck += 1;
+                    note(ctx, &upload, &error)?;
+                }
+                Err(error) => {
+                    note(ctx, &upload, &error)?;
+                    failed = Some(error);
+                }
+            }
+        }
+        drop(outcomes);
+        if let Some(error) = failed {
+            // What did get through must be announced all the same.
+            write_head(ctx, link, head.as_ref(), latest.as_ref()).await?;
+            return Err(error);
+        }
+    }
+    write_head(ctx, link, head.as_ref(), latest.as_ref()).await?;
+    Ok(flushed)
+}
+
+/// One file on its way.
+struct Upload {
+    record: i64,
+    binding: Binding,
+    name: String,
+    body: Vec<u8>,
+    /// The head passed the binding before it was confirmed: B10 peers will not read it, so the same
+    /// operations go out once more under a fresh one.
+    again: bool,
+}
+
+/// Binds the next records and encodes them.
+fn prepare(
+    ctx: &Context,
+    link: &Link,
+    mesh_id: &str,
+    beat: &[Clock],
+    head: Option<&Clock>,
+    after: i64,
+) -> Result<Vec<Upload>> {
+    let now_ms = ctx.host.now_ms();
+    let bound = ctx.store.write_with(Durability::Power, |tx| {
+        let mut engine = tx.engine()?;
+        engine.open_batch = None;
+        split_large(tx, &engine, after)?;
+        let mut bound = Vec::new();
+        let mut bytes = 0;
+        for record in tx.closed_records(&engine, ROUND, after)? {
+            let ops = tx.record_ops(record.seq)?;
+            bytes += ops.iter().map(|op| op.state.cells.len() * 96 + 96).sum::<usize>();
+            let again = record.binding.as_ref().is_some_and(|binding| head.is_some_and(|head| *head >= binding.clock));
+            let binding = match &record.binding {
+                Some(binding) => binding.clone(),
+                None => bind(ctx, tx, &mut engine, record.seq, beat, now_ms)?,
+            };
+            bound.push((record, binding, again, ops));
+            if bytes > SPLIT_AT {
+                break;
+            }
+        }
+        tx.set_engine(&engine)?;
+        Ok(bound)
+    })?;
+    let mut uploads = Vec::new();
+    for (record, binding, again, ops) in bound {
+        uploads.push(encode(ctx, link, mesh_id, &record, binding, again, &ops)?);
+    }
+    Ok(uploads)
+}
+
+fn bind(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    engine: &mut EngineState,
+    record: i64,
+    beat: &[Clock],
+    now_ms: u64,
+) -> Result<Binding> {
+    let seq = tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0) + 1;
+    tx.set_meta(keys::ENTRY_SEQ, &seq.to_string())?;
+    let binding = Binding {
+        id: format!("chg_{}", ids::uuid_v7(&*ctx.host)),
+        clock: engine.clock.issue(now_ms, &ctx.device, beat),
+        seq,
+    };
+    tx.bind_record(record, &binding)?;
+    Ok(binding)
+}
+
+fn encode(
+    ctx: &Context,
+    link: &Link,
+    mesh_id: &str,
+    record: &OutboxRecord,
+    binding: Binding,
+    again: bool,
+    ops: &[Op],
+) -> Result<Upload> {
+    let head = EntryHead {
+        mesh_id,
+        id: &binding.id,
+        ts_ms: record.opened_ms,
+        device: &ctx.device,
+        clock: &binding.clock,
+        seq: binding.seq,
+        install: &ctx.install,
+        part: record.part,
+    };
+    let payload = change::encode(&head, ops);
+    let body = link
+        .codec
+        .seal(&*ctx.host, payload)
+        .map_err(|_| Error::EntryTooLarge { size: u64::MAX, limit: u64::MAX })?;
+    let name = change_name(&binding.clock.to_string(), &binding.id);
+    Ok(Upload { record: record.seq, binding, name, body, again })
+}
+
+/// Replaces records that are too large for one file by parts, all in this transaction.
+fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64) -> Result<()> {
+    for record in tx.closed_records(engine, ROUND, after)? {
+        if record.binding.is_some() || record.part.is_some() || tx.record_bytes(record.seq)? < SPLIT_AT as u64 / 4 {
+            continue;
+        }
+        let ops = tx.record_ops(record.seq)?;
+        let mut parts: Vec<OpWriter> = Vec::new();
+        let mut bytes = SPLIT_AT;
+        for op in &ops {
+            let length = change::encoded_len(op);
+            if bytes + length > SPLIT_AT || parts.is_empty() {
+                parts.push(OpWriter::default());
+                bytes = 0;
+            }
+            bytes += length;
+            if let Some(part) = parts.last_mut() {
+                part.push(&op.table, &op.row_id, &op.state);
+            }
+        }
+        if parts.len() < 2 {
+            continue;
+        }
+        let count = parts.len() as u64;
+        for (part, ops) in (1..).zip(&parts) {
+            tx.add_batch(ops, record.opened_ms, Some((part, count)))?;
+        }
+        tx.remove_record(record.seq)?;
+    }
+    Ok(())
+}
+
+async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
+    let size = upload.body.len() as u64;
+    if let Some(limit) = link.adapter.capabilities().max_body
+        && size > limit
+    {
+        return (upload, Err(Error::EntryTooLarge { size, limit }));
+    }
+    let body = Body::from(std::mem::take(&mut upload.body));
+    let outcome = match link.adapter.write_file(&link.layout.change(&upload.name), body).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == MailboxErrorKind::TooLarge => Err(Error::EntryTooLarge { size, limit: size - 1 }),
+        Err(error) => Err(error.into()),
+    };
+    (upload, outcome)
+}
+
+/// The mailbox has it: a receipt, since we need not read our own file, and out of the outbox.
+fn confirm(ctx: &Context, upload: &Upload) -> Result<()> {
+    let now_ms = ctx.host.now_ms();
+    ctx.write(|tx| {
+        tx.add_receipt(&upload.name)?;
+        if upload.again {
+            let mut ops = OpWriter::default();
+            for op in tx.record_ops(upload.record)? {
+                ops.push(&op.table, &op.row_id, &op.state);
+            }
+            tx.add_batch(&ops, now_ms, None)?;
+        }
+        tx.remove_record(upload.record)
+    })
+}
+
+fn note(ctx: &Context, upload: &Upload, error: &Error) -> Result<()> {
+    let problem = format!("{}: {error}", error.code().as_str());
+    ctx.write(|tx| tx.note_problem(upload.record, &problem))
+}
+
+async fn read_head(ctx: &Context, link: &Link) -> Result<Option<Clock>> {
+    match link.adapter.read_file(&link.layout.head()).await {
+        // A damaged head is replaced by ours.
+        Ok(bytes) => {
+            let head = Head::parse(&bytes).ok().map(|head| head.0);
+            let prior = head.as_ref().map(ToString::to_string);
+            ctx.emit(&Event::TraceHead { op: "read", prior_hlc: prior, next_hlc: None });
+            Ok(head)
+        }
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves the head forward where we published above it.
+async fn write_head(ctx: &Context, link: &Link, prior: Option<&Clock>, latest: Option<&Clock>) -> Result<()> {
+    let Some(next) = latest.filter(|latest| prior != Some(latest)) else { return Ok(()) };
+    let event = |op| Event::TraceHead {
+        op,
+        prior_hlc: prior.map(ToString::to_string),
+        next_hlc: Some(next.to_string()),
+    };
+    match link.adapter.write_file(&link.layout.head(), Head(next.clone()).encode().into()).await {
+        Ok(()) => ctx.emit(&event("write")),
+        // The Worker refuses to move it back: somebody else was further.
+        Err(error) if error.kind() == MailboxErrorKind::Conflict => ctx.emit(&event("skip-no-change")),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}

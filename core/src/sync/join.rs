@@ -1,0 +1,109 @@
+//! Settling which mesh a store belongs to.
+
+use std::path::PathBuf;
+
+use super::{Context, Link, key};
+use crate::{
+    config::JoinPolicy,
+    error::Result,
+    events::Event,
+    host::ids,
+    store::{
+        Tx,
+        meta::{EngineState, keys},
+        outbox::OpWriter,
+    },
+    wire::manifest::Manifest,
+};
+
+/// Rows of one outbox record when a whole store is queued.
+const ROWS_PER_RECORD: usize = 2000;
+
+/// Makes the store a member of the manifest's mesh. `proven`: the key opened a file of it.
+pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bool) -> Result<()> {
+    let previous = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+    let next = manifest.mesh_id.as_str();
+    let now_ms = ctx.host.now_ms();
+    match previous.as_deref() {
+        Some(known) if known == next => {
+            if proven {
+                ctx.write(|tx| key::remember(tx, link, next))?;
+            }
+            return Ok(());
+        }
+        // A store that never belonged to a mesh brings its rows.
+        None => {
+            return ctx.write(|tx| {
+                let mut engine = tx.engine()?;
+                queue_all(tx, &mut engine, now_ms)?;
+                engine.member = true;
+                tx.set_engine(&engine)?;
+                become_member(tx, link, next, proven)
+            });
+        }
+        Some(_) => {}
+    }
+    let policy = ctx.settings.join_policy;
+    let (rows, queued) = ctx.read(|tx| Ok((tx.row_count()?, tx.outbox_count()?.records)))?;
+    ctx.emit(&Event::JoinExistingMesh {
+        previous_mesh_id: previous.clone().unwrap_or_default(),
+        next_mesh_id: next.to_owned(),
+        policy: match policy {
+            JoinPolicy::ResetToRemote => "reset-to-remote",
+            JoinPolicy::MergeWithRemote => "merge-with-remote",
+        },
+        local_row_count: rows,
+        queued_change_count: queued,
+    });
+    if policy == JoinPolicy::ResetToRemote
+        && rows > 0
+        && let Some(path) = ctx.store.path()
+    {
+        let stamp = ids::uuid_v7(&*ctx.host);
+        let copy = PathBuf::from(format!("{}.before-join-{stamp}", path.display()));
+        ctx.store.copy_to(&copy)?;
+        tracing::warn!(target: "interocitor", copy = %copy.display(), "joining another mesh: the former rows were copied");
+    }
+    ctx.write(|tx| {
+        let mut engine = tx.engine()?;
+        if policy == JoinPolicy::ResetToRemote {
+            tx.clear_rows()?;
+            tx.clear_outbox(&mut engine)?;
+        }
+        tx.clear_exchange()?;
+        if policy == JoinPolicy::MergeWithRemote {
+            queue_all(tx, &mut engine, now_ms)?;
+        }
+        engine.member = true;
+        tx.set_engine(&engine)?;
+        become_member(tx, link, next, proven)
+    })
+}
+
+fn become_member(tx: &Tx<'_>, link: &Link, mesh_id: &str, proven: bool) -> Result<()> {
+    tx.set_meta(keys::MESH_ID, mesh_id)?;
+    tx.clear_meta(keys::FOUNDING)?;
+    if proven { key::remember(tx, link, mesh_id) } else { Ok(()) }
+}
+
+/// Replaces the outbox by all rows, tombstones included; their states hold whatever was queued.
+pub(crate) fn queue_all(tx: &Tx<'_>, engine: &mut EngineState, now_ms: u64) -> Result<()> {
+    tx.clear_outbox(engine)?;
+    let mut ops = OpWriter::default();
+    let mut rows = 0;
+    for table in tx.tables()? {
+        tx.each_row(&table, |_, row_id, state| {
+            ops.push(&table.name, &row_id, &state);
+            rows += 1;
+            if rows == ROWS_PER_RECORD {
+                tx.add_batch(&std::mem::take(&mut ops), now_ms, None)?;
+                rows = 0;
+            }
+            Ok(())
+        })?;
+    }
+    if !ops.is_empty() {
+        tx.add_batch(&ops, now_ms, None)?;
+    }
+    Ok(())
+}

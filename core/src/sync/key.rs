@@ -1,0 +1,83 @@
+//! Proving a key against the mesh before anything is stored under it.
+
+use super::{Context, Link};
+use crate::{
+    error::{Error, Result},
+    mailbox::MailboxErrorKind,
+    store::meta::keys,
+    sync::Codec,
+    wire::{layout::is_change_name, manifest::Manifest},
+};
+
+/// Files tried before the key counts as wrong.
+const TRIES: usize = 5;
+
+/// What the mailbox says about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It opened a file, now or earlier.
+    Proven,
+    /// There is nothing to open yet.
+    NothingToOpen,
+}
+
+/// Tries the key on files of the mesh. Damaged files say nothing; a key that opens none of the sound
+/// ones is wrong.
+pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<Proof> {
+    let Codec::Sealed(key) = &link.codec else { return Ok(Proof::Proven) };
+    let fingerprint = fingerprint(&key.fingerprint(), &manifest.mesh_id);
+    if ctx.read(|tx| tx.meta(keys::PROVEN_KEY))?.as_deref() == Some(&fingerprint) {
+        return Ok(Proof::Proven);
+    }
+    let mut refused = 0;
+    for path in candidates(link, manifest).await? {
+        let bytes = match link.adapter.read_file(&path).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == MailboxErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match link.codec.open(&bytes) {
+            Ok(_) => return Ok(Proof::Proven),
+            Err(fault) if fault.is_wrong_key() => refused += 1,
+            Err(_) => {}
+        }
+    }
+    if refused > 0 {
+        return Err(Error::PassphraseWrong {
+            reason: format!("it opens none of the {refused} files that were tried; nothing was changed"),
+        });
+    }
+    Ok(Proof::NothingToOpen)
+}
+
+/// Small files first: the newest changes, then the snapshot.
+async fn candidates(link: &Link, manifest: &Manifest) -> Result<Vec<String>> {
+    let mut names: Vec<String> = match link.adapter.list_files(&link.layout.changes()).await {
+        Ok(files) => files.into_iter().map(|file| file.name).filter(|name| is_change_name(name)).collect(),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.truncate(TRIES);
+    let mut paths: Vec<String> = names.iter().map(|name| link.layout.change(name)).collect();
+    paths.extend(manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)));
+    Ok(paths)
+}
+
+/// What is remembered of a proven key: nothing that gives it away, and nothing that fits another mesh.
+pub(crate) fn fingerprint(key: &[u8; 32], mesh_id: &str) -> String {
+    use std::fmt::Write;
+    key.iter().fold(format!("{mesh_id}:"), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Remembers that the key of this link opens this mesh.
+pub(crate) fn remember(tx: &crate::store::Tx<'_>, link: &Link, mesh_id: &str) -> Result<()> {
+    match &link.codec {
+        Codec::Plain => tx.clear_meta(keys::PROVEN_KEY),
+        Codec::Sealed(key) => tx.set_meta(keys::PROVEN_KEY, &fingerprint(&key.fingerprint(), mesh_id)),
+    }
+}

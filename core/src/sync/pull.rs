@@ -1,0 +1,273 @@
+//! Pull: every change file that has no receipt, in order, page by page.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future;
+
+use super::{
+    Context, Fault, Link, manifest,
+    page::{self, Faulty, Incoming, Merged, Page},
+    restore,
+};
+use crate::{
+    error::{Error, Result},
+    events::Event,
+    mailbox::{FileEntry, MailboxErrorKind, MailboxResult},
+    store::meta::keys,
+    wire::{
+        WireError, change,
+        layout::{clock_of_change, is_change_name},
+        manifest::Manifest,
+    },
+};
+
+/// Files of one page.
+const PAGE: usize = 128;
+
+/// Bytes of one page, as listed; a page has at least one file.
+const PAGE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What a pull brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pulled {
+    /// Rows that changed.
+    pub(crate) rows: u64,
+    /// Change files read.
+    pub(crate) files: u64,
+}
+
+/// Adopts a newer snapshot, then merges what is new in `changes/`.
+pub(crate) async fn pull(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifest>, Pulled)> {
+    ctx.emit(&Event::SyncStart);
+    match pull_inner(ctx, link).await {
+        Ok((manifest, pulled)) => {
+            ctx.emit(&Event::SyncComplete { entries_merged: pulled.rows });
+            Ok((manifest, pulled))
+        }
+        Err(error) => {
+            ctx.emit(&Event::SyncError { code: error.code().as_str().into(), error: error.to_string() });
+            Err(error)
+        }
+    }
+}
+
+async fn pull_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifest>, Pulled)> {
+    let manifest = manifest::expect(ctx, link, "pull").await?;
+    check_mesh(ctx, &manifest)?;
+    let mut pulled = Pulled::default();
+    note_generation(ctx, &manifest)?;
+    pulled.rows += restore::adopt_if_newer(ctx, link, &manifest).await?;
+    let files = match link.adapter.list_files(&link.layout.changes()).await {
+        Ok(files) => files,
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let unseen = unseen(ctx, files)?;
+    let pages = paginate(unseen);
+    let mut missing = false;
+    let mut next = None;
+    let mut pages = pages.into_iter();
+    // While a page is merged, the next one is on its way.
+    loop {
+        let current = match next.take() {
+            Some(current) => current,
+            None => match pages.next() {
+                Some(files) => fetch(link, files).await,
+                None => break,
+            },
+        };
+        let work = {
+            let (link, mesh_id) = (Arc::clone(link), manifest.mesh_id.clone());
+            ctx.blocking(move |ctx| merge_fetched(ctx, &link, &mesh_id, current))
+        };
+        let outcome = match pages.next() {
+            Some(files) => {
+                let (outcome, fetched) = future::join(work, fetch(link, files)).await;
+                next = Some(fetched);
+                outcome?
+            }
+            None => work.await?,
+        };
+        pulled.rows += outcome.merged.changes.len() as u64;
+        pulled.files += outcome.files;
+        missing |= outcome.missing;
+        ctx.events.emit_changes(&outcome.merged.changes);
+        outcome.merged.notices.iter().for_each(|notice| ctx.emit(notice));
+        if let Some(error) = outcome.stopped {
+            return Err(error);
+        }
+    }
+    if missing {
+        // A listed file was gone: most likely compacted away meanwhile. Its content is in the snapshot
+        // that the pointer names by now.
+        link.forget_manifest();
+        let manifest = manifest::expect(ctx, link, "missing-change").await?;
+        pulled.rows += restore::adopt_if_newer(ctx, link, &manifest).await?;
+        return Ok((manifest, pulled));
+    }
+    Ok((manifest, pulled))
+}
+
+/// A mailbox that holds another mesh than at connect is not merged.
+fn check_mesh(ctx: &Context, manifest: &Manifest) -> Result<()> {
+    let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+    match known {
+        Some(known) if known != manifest.mesh_id => {
+            Err(Error::MeshCredentialMismatch { stored: known, active: manifest.mesh_id.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Remembers the highest generation; an older one is reported, and never adopted.
+fn note_generation(ctx: &Context, manifest: &Manifest) -> Result<()> {
+    let (generation, epoch) = ctx.read(|tx| {
+        Ok((tx.meta_number(keys::GENERATION)?.unwrap_or(0), tx.meta_number(keys::EPOCH)?.unwrap_or(0)))
+    })?;
+    if manifest.generation < generation || manifest.epoch < epoch {
+        ctx.emit(&Event::RemoteRollback {
+            known_generation: generation,
+            generation: manifest.generation,
+            known_epoch: epoch,
+            epoch: manifest.epoch,
+        });
+        return Ok(());
+    }
+    if manifest.generation > generation {
+        ctx.write(|tx| {
+            tx.set_meta(keys::GENERATION, &manifest.generation.to_string())?;
+            tx.set_meta(keys::CONTENT_HASH, &manifest.content_hash)
+        })?;
+    }
+    Ok(())
+}
+
+/// A listed change file with what tells its content from another.
+#[derive(Debug)]
+struct Listed {
+    name: String,
+    size: u64,
+    version: String,
+}
+
+/// Files without a receipt that need not wait in quarantine, by parsed clock, then name. Names
+/// whose clock cannot be parsed come first, to be quarantined.
+fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
+    let now_ms = ctx.host.now_ms();
+    let mut by_name: HashMap<String, FileEntry> = files
+        .into_iter()
+        .filter(|file| is_change_name(&file.name))
+        .map(|file| (file.name.clone(), file))
+        .collect();
+    let names: Vec<String> = by_name.keys().cloned().collect();
+    let released = ctx.read(|tx| {
+        // What is gone from the mailbox need not be kept in quarantine.
+        let listed = |name: &str| name.strip_prefix("changes/").is_none_or(|name| by_name.contains_key(name));
+        Ok(tx.quarantined()?.into_iter().map(|file| file.name).filter(|name| !listed(name)).collect::<Vec<_>>())
+    })?;
+    if !released.is_empty() {
+        ctx.write(|tx| released.iter().try_for_each(|name| tx.release(name).map(|_| ())))?;
+    }
+    let mut unseen = Vec::new();
+    ctx.read(|tx| {
+        unseen.clear();
+        let quarantine = tx.quarantine_count()? > 0;
+        for name in tx.without_receipt(names.clone())? {
+            let Some(file) = by_name.get(&name) else { continue };
+            let version = version(file);
+            if !quarantine || !tx.is_waiting(&format!("changes/{name}"), &version, now_ms)? {
+                unseen.push((clock_of_change(&name), name, version));
+            }
+        }
+        Ok(())
+    })?;
+    unseen.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.encode_utf16().cmp(b.1.encode_utf16())));
+    Ok(unseen
+        .into_iter()
+        .map(|(_, name, version)| Listed { size: by_name.remove(&name).and_then(|file| file.size).unwrap_or(0), name, version })
+        .collect())
+}
+
+fn version(file: &FileEntry) -> String {
+    format!("{:?}/{:?}/{}", file.size, file.modified_ms, file.etag.as_deref().unwrap_or(""))
+}
+
+fn paginate(files: Vec<Listed>) -> Vec<Vec<Listed>> {
+    let mut pages: Vec<Vec<Listed>> = Vec::new();
+    let mut bytes = 0;
+    for file in files {
+        match pages.last_mut().filter(|page| page.len() < PAGE && bytes + file.size <= PAGE_BYTES) {
+            Some(page) => {
+                bytes += file.size;
+                page.push(file);
+            }
+            None => {
+                bytes = file.size;
+                pages.push(vec![file]);
+            }
+        }
+    }
+    pages
+}
+
+type Fetched = Vec<(Listed, MailboxResult<Bytes>)>;
+
+async fn fetch(link: &Link, files: Vec<Listed>) -> Fetched {
+    let paths: Vec<String> = files.iter().map(|file| link.layout.change(&file.name)).collect();
+    let bodies = link.adapter.read_many(&paths).await;
+    files.into_iter().zip(bodies).collect()
+}
+
+/// How far a page came.
+struct Outcome {
+    merged: Merged,
+    files: u64,
+    /// A listed file was not there.
+    missing: bool,
+    /// The transport failed; what came before it is merged.
+    stopped: Option<Error>,
+}
+
+fn merge_fetched(ctx: &Context, link: &Link, mesh_id: &str, fetched: Fetched) -> Result<Outcome> {
+    let mut page = Page::default();
+    let (mut missing, mut stopped) = (false, None);
+    for (file, body) in fetched {
+        let bytes = match body {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == MailboxErrorKind::NotFound => {
+                missing = true;
+                continue;
+            }
+            Err(error) => {
+                // Other files of the page may have come; they are merged, and the error is told.
+                stopped.get_or_insert(error.into());
+                continue;
+            }
+        };
+        match read_change(link, mesh_id, &file.name, &bytes) {
+            Ok(entry) => page.entries.push(Incoming { name: file.name, entry }),
+            Err(fault) => page.faults.push(Faulty {
+                name: format!("changes/{}", file.name),
+                reason: fault.to_string(),
+                version: file.version,
+            }),
+        }
+    }
+    let files = page.entries.len() as u64;
+    let merged = if page.entries.is_empty() && page.faults.is_empty() {
+        Merged::default()
+    } else {
+        page::merge_page(ctx, &page)?
+    };
+    Ok(Outcome { merged, files, missing, stopped })
+}
+
+fn read_change(link: &Link, mesh_id: &str, name: &str, bytes: &[u8]) -> Result<change::ChangeEntry, Fault> {
+    let payload = link.codec.open(bytes)?;
+    let entry = change::decode(&payload, mesh_id)?;
+    if !entry.is_named(name) {
+        return Err(Fault::Wire(WireError::Renamed));
+    }
+    Ok(entry)
+}

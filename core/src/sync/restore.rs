@@ -1,0 +1,295 @@
+//! Adopting a snapshot: its rows are joined with what is here, in one transaction.
+//!
+//! At or below the manifest's floor the snapshot alone is the state; above it every clock counts.
+//! Nothing local is cleared, so the outbox and late files keep their effect.
+
+use std::{
+    io::{Read, Seek, Write as _},
+    sync::Arc,
+};
+
+use futures_util::StreamExt;
+use interocitor_crypto::{Decryptor, EnvelopeOpener, OpenError};
+
+use super::{
+    Codec, Context, Fault, Link, key,
+    page::{self, Merged, Merger},
+};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    events::Event,
+    local::{self, RowWrite, Write, Writer},
+    mailbox::MailboxErrorKind,
+    merge,
+    store::{Durability, Tx, meta::keys},
+    value::Name,
+    wire::{WireError, change::Op, manifest::Manifest, snapshot},
+};
+
+/// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
+const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
+
+/// Adopts the manifest's snapshot where its epoch is above ours; gives the number of changed rows.
+/// A snapshot that cannot be read is quarantined, and sync goes on with the change files.
+pub(crate) async fn adopt_if_newer(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Arc<Manifest>) -> Result<u64> {
+    let epoch = ctx.read(|tx| tx.meta_number(keys::EPOCH))?.unwrap_or(0);
+    if manifest.epoch <= epoch {
+        return Ok(0);
+    }
+    let Some(path) = manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)) else {
+        return Ok(0);
+    };
+    let name = path.strip_prefix(link.layout.root()).unwrap_or(&path).trim_start_matches('/').to_owned();
+    let version = manifest.content_hash.clone();
+    let now_ms = ctx.host.now_ms();
+    if ctx.read(|tx| tx.is_waiting(&name, &version, now_ms))? {
+        return Ok(0);
+    }
+    ctx.emit(&Event::RehydrateStart { epoch: manifest.epoch });
+    let adopted = match download(link, &path).await? {
+        Ok(spool) => {
+            let (link, manifest, name) = (Arc::clone(link), Arc::clone(manifest), name.clone());
+            ctx.blocking(move |ctx| Ok(adopt(ctx, &link, &manifest, &name, spool))).await?
+        }
+        Err(fault) => Err(Stopped::Fault(fault)),
+    };
+    match adopted {
+        Ok(merged) => {
+            let rows = merged.changes.len() as u64;
+            ctx.events.emit_changes(&merged.changes);
+            merged.notices.iter().for_each(|notice| ctx.emit(notice));
+            ctx.emit(&Event::RehydrateComplete { row_count: rows });
+            Ok(rows)
+        }
+        Err(Stopped::Fault(fault)) => {
+            let reason = fault.to_string();
+            ctx.write(|tx| tx.quarantine(&name, "DECODE", &reason, &version, now_ms))?;
+            ctx.emit(&Event::DecodeError { path: name, error: reason });
+            Ok(0)
+        }
+        Err(Stopped::Error(error)) => Err(error),
+    }
+}
+
+/// Why a snapshot was not adopted.
+enum Stopped {
+    /// The file is at fault.
+    Fault(Fault),
+    /// Something else is.
+    Error(Error),
+}
+
+impl From<WireError> for Stopped {
+    fn from(error: WireError) -> Self {
+        Stopped::Fault(error.into())
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Stopped::Error(error)
+    }
+}
+
+/// A body whose integrity is established, still encrypted.
+struct Spool {
+    file: tempfile::SpooledTempFile,
+    decryptor: Option<Decryptor>,
+}
+
+impl Read for Spool {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if let Some(decryptor) = &mut self.decryptor {
+            decryptor.apply(&mut buffer[..count]).map_err(std::io::Error::other)?;
+        }
+        Ok(count)
+    }
+}
+
+/// Fetches a body piece by piece and checks its tag; no plaintext exists before that.
+async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
+    let mut stream = match link.adapter.read_stream(path).await {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => {
+            return Ok(Err(Fault::Wire(WireError::Shape("the manifest names it, but it is missing"))));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut file = tempfile::SpooledTempFile::new(SPOOL_IN_MEMORY);
+    let mut opener = match &link.codec {
+        Codec::Plain => None,
+        Codec::Sealed(key) => Some(EnvelopeOpener::new(key)),
+    };
+    let spooled = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        _ => Error::StoreOpen { path: "the temporary folder".into(), reason: error.to_string() },
+    };
+    let mut ciphertext = Vec::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        let bytes: &[u8] = match &mut opener {
+            None => &piece,
+            Some(opener) => {
+                ciphertext.clear();
+                match opener.update(&piece, &mut ciphertext) {
+                    Ok(()) => &ciphertext,
+                    Err(OpenError::NotStreamable { .. }) => return whole(link, path).await,
+                    Err(error) => return Ok(Err(error.into())),
+                }
+            }
+        };
+        file.write_all(bytes).map_err(spooled)?;
+    }
+    let decryptor = match opener.map(EnvelopeOpener::finish).transpose() {
+        Ok(decryptor) => decryptor,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    file.rewind().map_err(spooled)?;
+    Ok(Ok(Spool { file, decryptor }))
+}
+
+/// An envelope in another spelling than the JavaScript client's is opened in one piece.
+async fn whole(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
+    let bytes = link.adapter.read_file(path).await?;
+    let payload = match link.codec.open(&bytes) {
+        Ok(payload) => payload,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let mut file = tempfile::SpooledTempFile::new(usize::MAX);
+    file.write_all(&payload).and_then(|()| file.rewind()).map_err(|_| Error::DiskFull)?;
+    Ok(Ok(Spool { file, decryptor: None }))
+}
+
+fn adopt(ctx: &Context, link: &Link, manifest: &Manifest, name: &str, spool: Spool) -> Result<Merged, Stopped> {
+    let mut spool = Some(spool);
+    let mut stopped = None;
+    let outcome = ctx.store.write_with(Durability::Process, |tx| {
+        let Some(spool) = spool.take() else { return Err(Error::Cancelled) };
+        match adopt_in(ctx, tx, link, manifest, name, spool) {
+            Ok(merged) => Ok(merged),
+            Err(Stopped::Error(error)) => Err(error),
+            Err(fault) => {
+                // Any error rolls back; the fault itself is told below.
+                stopped = Some(fault);
+                Err(Error::Cancelled)
+            }
+        }
+    });
+    match (outcome, stopped) {
+        (Err(_), Some(fault)) => Err(fault),
+        (outcome, _) => Ok(outcome?),
+    }
+}
+
+fn adopt_in(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    link: &Link,
+    manifest: &Manifest,
+    name: &str,
+    spool: Spool,
+) -> Result<Merged, Stopped> {
+    let now_ms = ctx.host.now_ms();
+    let mut engine = tx.engine()?;
+    let stripped = match &manifest.floor {
+        Some(floor) => strip_below(ctx, tx, floor)?,
+        None => Stripped { emptied: Vec::new(), again: Vec::new() },
+    };
+    let mut greatest: Option<Clock> = manifest.watermark.clone();
+    // The snapshot is not measured against its own floor: there it is the state.
+    let mut merger = Merger::new(tx, &ctx.strategies, None);
+    let head = snapshot::read(spool, &manifest.mesh_id, |op| {
+        if let Some(clock) = op.state.greatest_clock()
+            && greatest.as_ref().is_none_or(|known| clock > known)
+        {
+            greatest = Some(clock.clone());
+        }
+        merger.apply(op).map_err(Stopped::from)
+    })?;
+    if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
+        return Err(WireError::Shape("its epoch is not that of the manifest").into());
+    }
+    let mut merged = merger.merged;
+    for (table, row_id) in stripped.emptied {
+        if let Some(info) = tx.table(&table)?
+            && let Some(stored) = tx.row(&info, &row_id)?
+            && stored.state.cells.is_empty()
+            && stored.state.deleted.is_none()
+        {
+            tx.forget_row(&info, stored.rid)?;
+            merged.changes.note(&table, &row_id, false);
+        }
+    }
+    if let Some(clock) = greatest {
+        page::receive(&mut engine, &clock, now_ms, &mut merged.notices);
+    }
+    if !stripped.again.is_empty() {
+        let writer = Writer { node: &ctx.device, now_ms, full_rows: ctx.settings.full_rows };
+        let (changes, ops) = local::apply(tx, &mut engine, &writer, &stripped.again)?;
+        merged.changes.extend(changes);
+        tx.add_batch(&ops, now_ms, None)?;
+    }
+    if head.ours {
+        for name in &head.covered {
+            tx.add_receipt(name)?;
+        }
+    }
+    tx.set_meta(keys::EPOCH, &manifest.epoch.to_string())?;
+    match &manifest.floor {
+        Some(floor) => tx.set_meta(keys::FLOOR, &floor.to_string())?,
+        None => tx.clear_meta(keys::FLOOR)?,
+    }
+    key::remember(tx, link, &manifest.mesh_id)?;
+    tx.release(name)?;
+    tx.set_engine(&engine)?;
+    Ok(merged)
+}
+
+/// What the floor takes out of a store.
+struct Stripped {
+    /// Rows that were left with nothing.
+    emptied: Vec<(Name, Name)>,
+    /// Our own unpublished writes among it: written again under fresh clocks, since nothing that was
+    /// acknowledged may vanish.
+    again: Vec<RowWrite>,
+}
+
+/// Takes every clock at or below the floor out of the local rows.
+fn strip_below(ctx: &Context, tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
+    let mut again = Vec::new();
+    let ours = |clock: &Clock| clock <= floor && clock.node == ctx.device;
+    for record in tx.all_records()? {
+        for Op { table, row_id, state } in tx.record_ops(record)? {
+            let fields: Vec<_> = state.cells.iter().filter(|cell| ours(&cell.clock)).collect();
+            let write = if !fields.is_empty() {
+                Write::Put(fields.into_iter().map(|cell| (cell.name.clone(), cell.value.clone())).collect())
+            } else if state.cells.is_empty() && state.deleted.as_ref().is_some_and(&ours) {
+                Write::Delete
+            } else {
+                continue;
+            };
+            again.push(RowWrite { table, row_id, write });
+        }
+    }
+    let mut emptied = Vec::new();
+    for table in tx.tables()? {
+        let mut stripped = Vec::new();
+        tx.each_row(&table, |rid, row_id, mut state| {
+            let before = state.clone();
+            merge::strip(&mut state, floor);
+            if state != before {
+                stripped.push((rid, row_id, state));
+            }
+            Ok(())
+        })?;
+        for (rid, row_id, state) in stripped {
+            tx.put_row(&table, &row_id, Some(rid), &state)?;
+            if state.cells.is_empty() && state.deleted.is_none() {
+                emptied.push((table.name.clone(), row_id));
+            }
+        }
+    }
+    Ok(Stripped { emptied, again })
+}
