@@ -1,7 +1,7 @@
 //! The mailbox: a dumb remote that stores ciphertext under paths and merges nothing.
 //!
 //! One trait, [`StorageAdapter`], one error, [`MailboxError`], and one conformance suite (`suite`)
-//! for every implementation: [`FolderMailbox`] and [`MemoryMailbox`].
+//! for every implementation: [`FolderMailbox`], [`WebDavMailbox`] and [`MemoryMailbox`].
 //!
 //! Paths are absolute within the adapter, `/`-separated and never percent-encoded
 //! (`/Mesh/changes/x.json`). What a server can do beyond the plain contract is found out by
@@ -14,6 +14,7 @@ mod memory;
 mod path;
 #[cfg(any(test, feature = "adapter-tests"))]
 pub mod suite;
+mod webdav;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use futures_util::stream::BoxStream;
 pub use error::{MailboxError, MailboxErrorKind};
 pub use folder::FolderMailbox;
 pub use memory::MemoryMailbox;
+pub use webdav::{WebDavAuth, WebDavConfig, WebDavMailbox};
 
 /// What every mailbox call returns.
 pub type MailboxResult<T> = Result<T, MailboxError>;

@@ -324,7 +324,7 @@ mod tests {
             (Condition::Above(value("-1")), vec!["-0", "0.0", "1", "1e3"]),
             (Condition::AboveOrEqual(value("\"1\"")), vec!["\"1\"", "\"a\"", "\"ab\""]),
             (Condition::Below(value("true")), vec!["false"]),
-            (Condition::BelowOrEqual(value("[]")), vec![]),
+            (Condition::BelowOrEqual(value("[]")), vec!["[]", "[1]"]),
             (Condition::BelowOrEqual(value("[1]")), vec!["[1]"]),
             (Condition::Above(value("null")), vec![]),
             (Condition::StartsWith("a".into()), vec!["\"a\"", "\"ab\""]),

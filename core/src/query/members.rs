@@ -132,7 +132,7 @@ mod tests {
         let names = [Name::from_wtf8(b"\xed\xa0\x80"), Name::from_wtf8("\u{1f600}".as_bytes())];
         let mut found = vec![0..0; 2];
         find(br#"{"\ud83d":0,"\ud83d\ude00":1,"\uD800":2}"#, &names, &mut found).unwrap();
-        assert_eq!(found, [37..38, 26..27]);
+        assert_eq!(found, [38..39, 27..28]);
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
                 cells: cells.iter().map(|(name, text)| Cell { name: name.into(), clock: clock.clone(), value: value(text) }).collect(),
             }
             .to_json();
-            let names: Vec<&str> = cells.keys().chain([&other]).map(String::as_str).rev().collect();
+            let names: Vec<&str> = cells.keys().chain([&other].into_iter().filter(|other| !cells.contains_key(*other))).map(String::as_str).rev().collect();
             let found = values(&json, &names).unwrap();
             for (name, found) in names.iter().zip(found) {
                 let wanted = cells.get(*name).map(value);

@@ -158,3 +158,5 @@ impl Query {
         (position(self.offset), position(end))
     }
 }
+#[cfg(test)]
+mod bench_tmp;

@@ -131,17 +131,26 @@ impl Plan {
 
     /// The clause whose index leads to the fewest rows, unless a pass over the table is cheaper.
     fn source(&self, tx: &Tx<'_>) -> Result<Source<'_>> {
-        let mut best = Source { clause: None, rows: tx.row_bound(&self.table)? };
-        let mut bound = FEW + best.rows / PASS;
+        if let Some(few) = self.fewest(tx, FEW)? {
+            return Ok(few);
+        }
+        let rows = tx.row_bound(&self.table)?;
+        Ok(self.fewest(tx, FEW + rows / PASS)?.unwrap_or(Source { clause: None, rows }))
+    }
+
+    /// The clause whose index leads to the fewest rows, and to less than `bound`.
+    fn fewest(&self, tx: &Tx<'_>, mut bound: u64) -> Result<Option<Source<'_>>> {
+        let mut fewest = None;
         for (at, clause) in self.clauses.iter().enumerate() {
             if let Some(index) = &clause.index {
                 let rows = self.count_in(tx, index, bound)?;
                 if rows < bound {
-                    (best, bound) = (Source { clause: Some((at, index)), rows }, rows);
+                    fewest = Some(Source { clause: Some((at, index)), rows });
+                    bound = rows;
                 }
             }
         }
-        Ok(best)
+        Ok(fewest)
     }
 
     fn count_in(&self, tx: &Tx<'_>, index: &Index, at_most: u64) -> Result<u64> {

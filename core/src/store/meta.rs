@@ -25,6 +25,8 @@ pub(crate) mod keys {
     pub(crate) const PROVEN_KEY: &str = "provenKey";
     /// Content hash of a manifest that this device is about to found a mesh with.
     pub(crate) const FOUNDING: &str = "founding";
+    /// Greatest entry clock seen in the mailbox: B10 peers read nothing at or below it.
+    pub(crate) const LATEST_ENTRY: &str = "latestEntry";
     /// Number of entries published by this installation.
     pub(crate) const ENTRY_SEQ: &str = "entrySeq";
     /// Fingerprint of the declared schema.
@@ -77,7 +79,7 @@ impl Tx<'_> {
         self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine;")?;
         let seen = [
             keys::MESH_ID, keys::EPOCH, keys::GENERATION, keys::CONTENT_HASH, keys::FLOOR, keys::PROVEN_KEY,
-            keys::FOUNDING, keys::LAST_SYNC_MS, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS,
+            keys::FOUNDING, keys::LATEST_ENTRY, keys::LAST_SYNC_MS, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS,
         ];
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }

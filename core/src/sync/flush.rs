@@ -1,14 +1,14 @@
 //! Flush: publishing the outbox.
 //!
 //! A record is bound to an entry id and clock, durably and with everything before it, before its
-//! first upload; every retry uses the same name. The entry clock is fresh, above the head and the
-//! watermark, since B10 peers read nothing at or below their cursor; the columns keep their clocks.
+//! first upload; every retry uses the same name. The entry clock is fresh, above the head, the
+//! watermark and every entry seen, since B10 peers read nothing at or below their cursor; the columns keep their clocks.
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link};
+use super::{Context, Link, page};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -67,10 +67,11 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manif
 async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) -> Result<Flushed> {
     let mut flushed = Flushed::default();
     let head = read_head(ctx, link).await?;
+    let seen = ctx.read(page::latest_entry)?;
     let mut latest = head.clone();
     let mut after = -1;
     loop {
-        let beat: Vec<Clock> = latest.iter().chain(&manifest.watermark).cloned().collect();
+        let beat: Vec<Clock> = latest.iter().chain(&manifest.watermark).chain(&seen).cloned().collect();
         let passed = head.clone();
         let mesh_id = manifest.mesh_id.clone();
         let round = {

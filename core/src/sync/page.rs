@@ -137,6 +137,11 @@ pub(super) fn floor(tx: &Tx<'_>) -> Result<Option<Clock>> {
     Ok(tx.meta(keys::FLOOR)?.and_then(|text| text.parse().ok()))
 }
 
+/// The greatest entry clock that was seen in the mailbox.
+pub(super) fn latest_entry(tx: &Tx<'_>) -> Result<Option<Clock>> {
+    Ok(tx.meta(keys::LATEST_ENTRY)?.and_then(|text| text.parse().ok()))
+}
+
 /// Merges a page. Custom functions are asked outside any transaction; if a row changed meanwhile they
 /// are asked again.
 pub(super) fn merge_page(ctx: &Context, page: &Page) -> Result<Merged> {
@@ -158,6 +163,10 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
     let mut merger = Merger::new(tx, &ctx.strategies, floor(tx)?);
+    let latest = page.entries.iter().map(|incoming| &incoming.entry.clock).max();
+    if let Some(latest) = latest.filter(|latest| latest_entry(tx).is_ok_and(|known| known.as_ref() < Some(latest))) {
+        tx.set_meta(keys::LATEST_ENTRY, &latest.to_string())?;
+    }
     for Incoming { name, entry } in &page.entries {
         receive(&mut engine, &entry.clock, now_ms, &mut merger.merged.notices);
         for op in &entry.ops {

@@ -1,6 +1,9 @@
 //! What the integration tests share: fixtures unpacked into folders, databases without background sync.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod faulty;
+pub(crate) mod sim;
+
 use std::{collections::BTreeMap, path::Path};
 
 use interocitor_core::{Config, Interocitor, StoreLocation};

@@ -275,7 +275,7 @@ impl Dav {
         let answer = self.send(call).await?;
         match answer.status() {
             200 | 201 | 204 => {
-                answer.done().await;
+                answer.drain().await;
                 Ok(Put::Done)
             }
             412 if condition.is_some() => {
@@ -368,30 +368,42 @@ impl Dav {
         Ok(())
     }
 
-    /// One MKCOL.
+    /// MKCOL. Of two clients in the same moment, the second may be told this or that: 403, 423, 500.
     pub(super) async fn mkcol(&self, folder: &Place) -> MailboxResult<Made> {
-        let url = self.folder_url(folder)?;
-        let answer = self.send(Call::new(folder.operation, &folder.path, "MKCOL", url)).await?;
-        match answer.status() {
-            404 | 409 => {
-                let error = answer.error(MailboxErrorKind::Unavailable, "the parent folder disappeared");
-                answer.drain().await;
-                Ok(Made::NoParent(error))
-            }
-            405 => {
-                answer.drain().await;
-                Ok(Made::Exists)
-            }
-            _ if answer.is_success() => {
-                answer.done().await;
-                Ok(Made::New)
-            }
-            // Two clients at once: servers say this or that to the one who came second.
-            _ => {
-                let error = answer.fault().await;
-                match self.look(folder).await {
-                    Ok(Some(facts)) if facts.collection => Ok(Made::Exists),
-                    _ => Err(error),
+        let mut tries = 0;
+        loop {
+            let url = self.folder_url(folder)?;
+            let answer = self.send(Call::new(folder.operation, &folder.path, "MKCOL", url)).await?;
+            match answer.status() {
+                404 | 409 => {
+                    let error = answer.error(MailboxErrorKind::Unavailable, "the parent folder disappeared");
+                    answer.drain().await;
+                    return Ok(Made::NoParent(error));
+                }
+                405 => {
+                    answer.drain().await;
+                    return Ok(Made::Exists);
+                }
+                _ if answer.is_success() => {
+                    answer.drain().await;
+                    return Ok(Made::New);
+                }
+                status => {
+                    let error = answer.fault().await;
+                    let by_chance = matches!(status, 403 | 423 | 500);
+                    if !by_chance {
+                        return Err(error);
+                    }
+                    if let Some(facts) = self.look(folder).await?
+                        && facts.collection
+                    {
+                        return Ok(Made::Exists);
+                    }
+                    if tries == BUSY_RETRIES {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    tries += 1;
                 }
             }
         }
@@ -408,7 +420,7 @@ impl Dav {
             let answer = self.send(call).await?;
             match answer.status() {
                 200 | 201 | 204 => {
-                    answer.done().await;
+                    answer.drain().await;
                     return Ok(true);
                 }
                 412 if !overwrite => {
@@ -443,7 +455,7 @@ impl Dav {
             404 | 410 => answer.drain().await,
             207 => return Err(answer.error(MailboxErrorKind::Unavailable, "not all of it could be removed")),
             400 if file_only => return Err(not_a_file(place).with_status(400)),
-            _ if answer.is_success() => answer.done().await,
+            _ if answer.is_success() => answer.drain().await,
             _ => return Err(answer.fault().await),
         }
         Ok(())

@@ -383,11 +383,6 @@ impl Answer {
         }
     }
 
-    /// Ends a call whose status says that it worked.
-    pub(super) async fn done(self) {
-        self.drain().await;
-    }
-
     /// The error that a status means. What a status means to one call only is that call's business.
     pub(super) async fn fault(self) -> MailboxError {
         use MailboxErrorKind as K;

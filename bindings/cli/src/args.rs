@@ -1,0 +1,226 @@
+//! What can be asked: options and verbs. The comments on them are the help.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Encrypted, local-first rows that sync through a folder or server you already own.
+///
+/// Rows live in a local store file and can be read and written offline. A mailbox, which is a plain
+/// folder or a WebDAV server, carries end-to-end encrypted changes between devices.
+#[derive(Parser)]
+#[command(name = "interocitor", version, max_term_width = 100, after_help = EXAMPLES, after_long_help = MORE)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Start here:  interocitor demo
+
+  interocitor add todos '{\"title\":\"Buy milk\",\"done\":false}'
+  interocitor query todos --where done equals false --order-by title
+  interocitor connect --mailbox folder:/path/to/shared/folder
+  interocitor sync";
+
+const MORE: &str = "\
+Start here:  interocitor demo
+
+  interocitor add todos '{\"title\":\"Buy milk\",\"done\":false}'
+  interocitor query todos --where done equals false --order-by title
+  interocitor connect --mailbox folder:/path/to/shared/folder
+  interocitor sync
+
+Beside the store FILE lie FILE.settings (mailbox, remote path, encryption) and FILE.credentials (the
+passphrase), both readable by you only. A second device joins with that passphrase in a file:
+--passphrase-file takes the bare text or a copied .credentials file.
+
+Exit codes: 0 success; 1 failure, with one line \"error[CODE]: reason\" on standard error; 2 wrong usage.
+Files of the mailbox that cannot be read are kept in quarantine: a warning, and exit code 0.";
+
+/// Options of every verb. What concerns the mesh is remembered with the store.
+#[derive(Args)]
+#[command(next_help_heading = "Options of every verb")]
+pub(crate) struct Options {
+    /// The local store, made where it is missing [default: interocitor/default.db in your data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+    /// Where changes are exchanged: folder:/path or webdav+https://user:password@host/path
+    ///
+    /// Characters such as @ or / in user or password are written as %40 and %2F.
+    #[arg(long, global = true, value_name = "URI")]
+    pub(crate) mailbox: Option<String>,
+    /// The mesh's folder within the mailbox [default: /Mesh]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) remote_path: Option<String>,
+    /// A file with the passphrase of the mesh; without one, founding a mesh makes a new passphrase
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "plaintext")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// The mesh is not encrypted
+    #[arg(long, global = true)]
+    pub(crate) plaintext: bool,
+    /// Fixes the id of this device [default: a new one for each store]
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) device_id: Option<String>,
+    /// Name of this device, shown to the others; it is not encrypted
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) device_name: Option<String>,
+    /// Answers as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Tables, indexes and merge strategies of the app, as JSON
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Moves a damaged store aside and continues with an empty one
+    #[arg(long, global = true)]
+    pub(crate) set_aside_corrupt: bool,
+}
+
+/// A row as JSON.
+#[derive(Args)]
+pub(crate) struct RowArgs {
+    pub(crate) table: String,
+    /// Id of the row
+    pub(crate) rowid: String,
+    /// The columns as a JSON object; - reads it from standard input
+    #[arg(value_name = "JSON")]
+    pub(crate) row: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Show two devices write offline, sync through an encrypted folder, conflict and agree
+    Demo {
+        /// Leaves the mailbox and its passphrase in DIR/mailbox and DIR/passphrase; DIR must be empty or new
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// Add a row under a new id, which is printed
+    Add {
+        table: String,
+        /// The columns as a JSON object; - reads it from standard input
+        #[arg(value_name = "JSON")]
+        row: String,
+        /// The id starts with this and an underscore
+        #[arg(long)]
+        prefix: Option<String>,
+    },
+    /// Set columns of a row, keep its others, make it where it is missing
+    Put(RowArgs),
+    /// The same as put
+    Patch(RowArgs),
+    /// Set columns of a row, and its others to null
+    Replace(RowArgs),
+    /// Delete a row
+    Delete {
+        table: String,
+        /// Id of the row
+        rowid: String,
+    },
+    /// Show a row
+    Row {
+        table: String,
+        /// Id of the row
+        rowid: String,
+    },
+    /// Show the rows that meet every condition
+    Query(QueryArgs),
+    /// List the tables
+    Tables,
+    /// Write many rows at once: all of them, or none
+    ///
+    /// One JSON object a line: {"op":"put","table":"todos","id":"milk","row":{"done":true}}. `op` is put,
+    /// patch, replace, delete (without row) or add (without id, with "prefix" if you like).
+    Batch {
+        /// The file; - is standard input
+        #[arg(value_name = "FILE.jsonl")]
+        file: PathBuf,
+    },
+    /// Take part in the mesh of a mailbox, or found one where it is empty; exchange changes
+    Connect,
+    /// Read what is new; connecting publishes what waits, too
+    Pull,
+    /// Publish what waits; connecting reads what is new, too
+    Flush,
+    /// Exchange changes with the mailbox, in both directions
+    Sync,
+    /// Show how things stand here, without asking the mailbox
+    Status,
+    /// List the devices of the mesh, as they describe themselves in the mailbox
+    Devices,
+    /// Files of the mailbox that could not be read
+    Quarantine {
+        #[command(subcommand)]
+        verb: QuarantineVerb,
+    },
+    /// Sync again and again, and show changes as they arrive, until Ctrl-C
+    Watch {
+        /// Seconds between two looks into the mailbox
+        #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = interval)]
+        interval: Duration,
+    },
+    /// Print the whole store as JSON
+    Dump,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum QuarantineVerb {
+    /// List them with the reason
+    List,
+}
+
+#[derive(Args)]
+pub(crate) struct QueryArgs {
+    pub(crate) table: String,
+    /// A condition; several must all hold
+    ///
+    /// OP is equals, above, above-or-equal, below, below-or-equal, between (VALUE is [least,greatest]),
+    /// starts-with or any-of (VALUE is a JSON array). VALUE is JSON; text that is no JSON is a string.
+    #[arg(
+        long = "where",
+        num_args = 3,
+        value_names = ["FIELD", "OP", "VALUE"],
+        action = clap::ArgAction::Append,
+        allow_hyphen_values = true
+    )]
+    pub(crate) filters: Vec<String>,
+    /// Order by a field, then by the next one given; rows of the same order stand by their ids
+    #[arg(long, value_name = "FIELD[:desc]")]
+    pub(crate) order_by: Vec<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+    /// Leaves out so many rows at the start
+    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    pub(crate) offset: u64,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.1..=86_400.0).contains(&seconds) {
+        return Err("must lie between 0.1 and 86400".into());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "x", "nan", "1e9"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+}

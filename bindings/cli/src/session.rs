@@ -1,0 +1,267 @@
+//! A run with a store: opened by the options, connected by what it remembers, closed at the end.
+
+use std::{path::PathBuf, sync::Arc};
+
+use interocitor_core::{
+    Config, Connection, Error, Event, Interocitor, Passphrase, Schema, Status, StoreLocation,
+    credentials::{CredentialStore, Credentials},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::Options,
+    credentials::{FileCredentials, passphrase_in},
+    failure::{Failure, Outcome},
+    mailbox, places,
+    progress::Listener,
+    reply::Reply,
+    settings::Settings,
+};
+
+/// Name of the app, for peers.
+const APP: &str = "interocitor";
+
+/// The mesh's folder where nobody said otherwise.
+const REMOTE_PATH: &str = "/Mesh";
+
+/// An open store.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) db: Interocitor,
+    pub(crate) store: PathBuf,
+    /// As the options of this run have it.
+    pub(crate) settings: Settings,
+    /// As the file beside the store has it.
+    remembered: Settings,
+    credentials: Arc<FileCredentials>,
+    passphrase: Option<Passphrase>,
+}
+
+impl Session {
+    /// Opens the store. Nothing is remembered and nothing sent yet.
+    pub(crate) async fn open(options: &Options) -> Outcome<Self> {
+        let store = places::store(options.store.as_deref())?;
+        let remembered = Settings::load(&store)?;
+        let settings = merged(options, &remembered)?;
+        let passphrase = options.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+        let credentials = Arc::new(FileCredentials::of(&store));
+
+        let mut config = Config::new(APP, StoreLocation::File(store.clone()));
+        config.remote_path = Some(remote_path(&settings).to_owned());
+        config.passphrase.clone_from(&passphrase);
+        config.encrypted = settings.encrypted;
+        config.credentials = Some(Arc::<FileCredentials>::clone(&credentials));
+        config.device_id.clone_from(&options.device_id);
+        config.device_name.clone_from(&settings.device_name);
+        config.device_type = Some("desktop".into());
+        config.schema = options.schema.as_deref().map(read_schema).transpose()?;
+        // One-shot verbs say themselves when to exchange.
+        config.auto_sync = false;
+        let db = Interocitor::open(config).await?;
+        Ok(Self { db, store, settings, remembered, credentials, passphrase })
+    }
+
+    /// Remembers what the options of a local verb said about the mesh, for the first sync to come.
+    pub(crate) async fn remember(&mut self) -> Outcome<()> {
+        if self.settings != self.remembered {
+            self.settings.save(&self.store)?;
+            self.remembered = self.settings.clone();
+        }
+        self.remember_passphrase().await
+    }
+
+    /// The engine saves a passphrase once a mailbox has proven it. Until then one that was given is kept
+    /// where none is saved: else the first sync would found a mesh with another.
+    async fn remember_passphrase(&self) -> Outcome<()> {
+        let Some(passphrase) = &self.passphrase else { return Ok(()) };
+        if self.credentials.load(APP).await?.is_some() {
+            return Ok(());
+        }
+        let given = Credentials {
+            passphrase: Some(passphrase.clone()),
+            device_id: self.db.device_id(),
+            mesh_id: None,
+        };
+        Ok(self.credentials.save(APP, &given).await?)
+    }
+
+    /// Gives the engine the mailbox.
+    pub(crate) async fn attach(&mut self) -> Outcome<()> {
+        let Some(uri) = &self.settings.mailbox else {
+            return Err(Failure::invalid(
+                "this store knows no mailbox: give --mailbox folder:/path once, it is remembered",
+            ));
+        };
+        self.db.set_remote_storage(Some(mailbox::open(uri)?)).await;
+        if self.remembered.mailbox.is_none() {
+            // The first address is kept whatever comes of it; whether the mesh is encrypted is not known yet.
+            let first = Settings { encrypted: self.remembered.encrypted, ..self.settings.clone() };
+            first.save(&self.store)?;
+            self.remembered = first;
+        }
+        Ok(())
+    }
+
+    /// Connects once, which exchanges everything, and remembers with what.
+    pub(crate) async fn connect(&mut self) -> Outcome<Result<(), Error>> {
+        match self.db.connect().await? {
+            Connection::Online => {
+                self.remember().await?;
+                Ok(Ok(()))
+            }
+            Connection::Offline { error, .. } => {
+                self.remember_passphrase().await?;
+                Ok(Err(error))
+            }
+            _ => Err(Failure::new("OFFLINE", "the mailbox cannot be used now")),
+        }
+    }
+
+    /// Connects and counts what came and went.
+    pub(crate) async fn exchange(&mut self, listener: &Listener) -> Outcome<Exchange> {
+        self.attach().await?;
+        let mut events = self.db.events();
+        let listener = listener.clone();
+        let counting = tokio::spawn(async move {
+            let mut seen = Seen::default();
+            while let Some(event) = events.next().await {
+                listener.note(&event);
+                if seen.note(&event) {
+                    break;
+                }
+            }
+            seen
+        });
+        self.connect().await??;
+        let mut status = self.db.status().await?;
+        if status.pending.count > 0 {
+            // Another process wrote meanwhile, or the flush left something behind.
+            self.db.sync().await?;
+            status = self.db.status().await?;
+        }
+        // Its event ends the counting.
+        self.db.disconnect().await;
+        let seen = counting.await.unwrap_or_default();
+        if let Some(problem) = status.pending.problems.first() {
+            let (code, reason) = problem.split_once(": ").unwrap_or(("LIMIT", problem));
+            return Err(Failure::new(code.to_owned(), reason));
+        }
+        Ok(Exchange { seen, status, credentials: self.credentials.path().to_owned() })
+    }
+
+    /// Lets go of the store.
+    pub(crate) async fn close(self) {
+        // What was written is on disk already; the log is tidied by a later run.
+        let _ = self.db.shutdown().await;
+    }
+}
+
+/// What a connect did.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) seen: Seen,
+    pub(crate) status: Status,
+    /// Where the passphrase lies.
+    pub(crate) credentials: PathBuf,
+}
+
+/// What the engine told meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) rows: u64,
+    pub(crate) changes: u64,
+    pub(crate) has_founded: bool,
+    pub(crate) has_new_passphrase: bool,
+    has_left_mesh: bool,
+    skewed: Option<(String, u64)>,
+    /// The counts are not complete.
+    pub(crate) has_lagged: bool,
+}
+
+impl Seen {
+    /// Takes note of an event; tells whether it was the last of the connection.
+    fn note(&mut self, event: &Event) -> bool {
+        match event {
+            Event::SyncComplete { entries_merged } => self.rows += entries_merged,
+            Event::FlushStart { entry_count } => self.changes += entry_count,
+            Event::TraceManifest { op: "bootstrap-create", .. } => self.has_founded = true,
+            Event::EncryptionResolved { strategy: "generated", .. } => self.has_new_passphrase = true,
+            Event::JoinExistingMesh { local_row_count, .. } => self.has_left_mesh |= *local_row_count > 0,
+            Event::ClockSkew { device, ahead_ms } => self.skewed = Some((device.clone(), *ahead_ms)),
+            Event::Lagged => self.has_lagged = true,
+            Event::TransportTeardown { .. } => return true,
+            _ => {}
+        }
+        false
+    }
+}
+
+impl Exchange {
+    /// Adds what people should know, and programs find in the status.
+    pub(crate) fn notes(&self, mut reply: Reply) -> Reply {
+        if self.seen.has_left_mesh {
+            reply = reply.note(
+                "note: this store belonged to another mesh; its former rows were copied to the file .before-join-… beside it",
+            );
+        }
+        if let Some((device, ahead_ms)) = &self.seen.skewed {
+            let minutes = ahead_ms / 60_000;
+            reply = reply.note(format!("note: the clock of device {device} is {minutes} minutes ahead of this one"));
+        }
+        if let Some(warning) = quarantine_warning(self.status.quarantined) {
+            reply = reply.note(warning);
+        }
+        reply
+    }
+}
+
+/// The one line about files that cannot be read.
+pub(crate) fn quarantine_warning(files: u64) -> Option<String> {
+    let what = if files == 1 { "1 file of the mailbox is" } else { &format!("{files} files of the mailbox are") };
+    (files > 0).then(|| format!("warning: {what} in quarantine; see: interocitor quarantine list"))
+}
+
+pub(crate) fn remote_path(settings: &Settings) -> &str {
+    settings.remote_path.as_deref().unwrap_or(REMOTE_PATH)
+}
+
+/// What is remembered, with the options of this run on top.
+fn merged(options: &Options, remembered: &Settings) -> Outcome<Settings> {
+    let mut settings = remembered.clone();
+    if let Some(uri) = &options.mailbox {
+        settings.mailbox = Some(mailbox::normalised(uri)?);
+        // Checked early: a wrong address should not be remembered.
+        mailbox::open(uri)?;
+    }
+    if let Some(path) = &options.remote_path {
+        settings.remote_path = Some(path.clone());
+    }
+    if let Some(name) = &options.device_name {
+        settings.device_name = Some(name.clone());
+    }
+    if options.plaintext {
+        settings.encrypted = false;
+    } else if options.passphrase_file.is_some() {
+        settings.encrypted = true;
+    }
+    Ok(settings)
+}
+
+/// The passphrase in a file: the bare text, or a credentials file of another store.
+fn read_passphrase(path: &std::path::Path) -> Outcome<Passphrase> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("the passphrase file", path, &error))?;
+    let text = Zeroizing::new(text);
+    let bare = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    match bare {
+        "" => Err(Failure::invalid(format!("the passphrase file {} is empty", path.display()))),
+        json if json.starts_with('{') => passphrase_in(json).ok_or_else(|| {
+            Failure::invalid(format!("the passphrase file {} holds JSON without a passphrase", path.display()))
+        }),
+        bare => Ok(Passphrase::from(bare)),
+    }
+}
+
+fn read_schema(path: &std::path::Path) -> Outcome<Schema> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("the schema file", path, &error))?;
+    Schema::from_json(&text).map_err(|error| Failure::from(error).at(&path.display().to_string()))
+}

@@ -1,0 +1,76 @@
+//! One function a verb.
+
+mod batch;
+mod exchange;
+mod query;
+mod report;
+mod rows;
+mod watch;
+
+use crate::{
+    args::{Cli, Options, QuarantineVerb, Verb},
+    demo,
+    failure::Outcome,
+    progress::Progress,
+    reply::Reply,
+    session::Session,
+};
+
+/// Runs the verb and prints its answer.
+pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
+    match &cli.verb {
+        Verb::Demo { keep } => return demo::run(keep.as_deref(), cli.options.json).await,
+        Verb::Watch { interval } => return watch::watch(&cli.options, *interval).await,
+        _ => {}
+    }
+    // Wrong usage is told before anything is opened.
+    let query = match &cli.verb {
+        Verb::Query(args) => Some(query::build(args)?),
+        _ => None,
+    };
+    let progress = Progress::start(label(&cli.verb));
+    let mut session = Session::open(&cli.options).await?;
+    let outcome = match query {
+        Some(query) => match session.remember().await {
+            Ok(()) => query::run(&session, &query, cli.options.json).await,
+            Err(failure) => Err(failure),
+        },
+        None => answer(&mut session, &progress, &cli.verb, &cli.options).await,
+    };
+    session.close().await;
+    drop(progress);
+    outcome?.print()
+}
+
+async fn answer(session: &mut Session, progress: &Progress, verb: &Verb, options: &Options) -> Outcome<Reply> {
+    let json = options.json;
+    match verb {
+        Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync => {
+            return exchange::exchange(session, &progress.listener(), verb, json).await;
+        }
+        Verb::Devices => return exchange::devices(session, &progress.listener(), json).await,
+        _ => session.remember().await?,
+    }
+    match verb {
+        Verb::Add { table, row, prefix } => rows::add(session, table, row, prefix.as_deref(), json).await,
+        Verb::Put(args) | Verb::Patch(args) => rows::put(session, args, json).await,
+        Verb::Replace(args) => rows::replace(session, args, json).await,
+        Verb::Delete { table, rowid } => rows::delete(session, table, rowid, json).await,
+        Verb::Row { table, rowid } => rows::row(session, table, rowid, json).await,
+        Verb::Batch { file } => batch::batch(session, file, json).await,
+        Verb::Tables => report::tables(session, json).await,
+        Verb::Status => report::status(session, json).await,
+        Verb::Quarantine { verb: QuarantineVerb::List } => report::quarantine(session, json).await,
+        Verb::Dump => report::dump(session, json).await,
+        _ => Ok(Reply::nothing()),
+    }
+}
+
+/// What the progress line says at first.
+fn label(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Batch { .. } | Verb::Add { .. } | Verb::Put(_) | Verb::Patch(_) | Verb::Replace(_) => "writing",
+        Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync | Verb::Devices => "connecting to the mailbox",
+        _ => "reading the store",
+    }
+}

@@ -1,0 +1,126 @@
+//! What the store can tell by itself: tables, status, quarantine, everything.
+
+use interocitor_core::{
+    Name, Quarantined, Status,
+    host::{Host as _, TokioHost},
+};
+use serde::Serialize;
+
+use crate::{
+    failure::{Failure, Outcome},
+    json, mailbox,
+    reply::Reply,
+    session::{Session, remote_path},
+    text,
+};
+
+pub(super) fn now_ms() -> u64 {
+    TokioHost.now_ms()
+}
+
+pub(super) async fn tables(session: &Session, as_json: bool) -> Outcome<Reply> {
+    let mut names = session.db.table_names().await?;
+    names.sort();
+    if as_json {
+        return Ok(Reply::text(json::list(names.iter().map(Name::to_json))));
+    }
+    if names.is_empty() {
+        return Ok(Reply::nothing().note("note: no tables yet"));
+    }
+    let names: Vec<String> = names.iter().map(|name| text::shown(&name.to_string_lossy())).collect();
+    Ok(Reply::text(names.join("\n")))
+}
+
+/// The engine's status with what the command line knows on top.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoreStatus<'a> {
+    store: String,
+    mailbox: Option<String>,
+    has_passphrase: bool,
+    #[serde(flatten)]
+    status: &'a Status,
+}
+
+pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
+    let status = session.db.status().await?;
+    let mailbox = session.settings.mailbox.as_deref().map(mailbox::redacted);
+    let has_passphrase = session.db.get_passphrase().is_some();
+    if as_json {
+        let store = session.store.display().to_string();
+        let all = StoreStatus { store, mailbox, has_passphrase, status: &status };
+        return Ok(Reply::text(serde_json::to_string(&all).map_err(|error| Failure::invalid(error.to_string()))?));
+    }
+    let now = now_ms();
+    let mut lines = vec![("store", session.store.display().to_string()), ("device", status.device_id)];
+    match mailbox {
+        Some(mailbox) => {
+            lines.push(("mailbox", mailbox));
+            lines.push(("remote path", remote_path(&session.settings).to_owned()));
+        }
+        None => lines.push(("mailbox", "none yet: connect --mailbox folder:/path".into())),
+    }
+    let mesh = status.mesh_id.clone().unwrap_or_else(|| "none yet: rows are kept here only".into());
+    lines.push(("mesh", mesh));
+    let encryption = match (status.encrypted, has_passphrase) {
+        (false, _) => "off",
+        (true, true) => "on, the passphrase is saved",
+        (true, false) => "on, no passphrase yet",
+    };
+    lines.push(("encryption", encryption.into()));
+    lines.push(("last sync", status.last_sync_ms.map_or_else(|| "never".into(), |last| text::ago(last, now))));
+    let unit = if status.mesh_id.is_some() { "change" } else { "row" };
+    let since = status.pending.oldest_ms.map_or_else(String::new, |oldest| format!(", the oldest {}", text::ago(oldest, now)));
+    lines.push(("waiting", format!("{}{since}", text::count(status.pending.count, unit))));
+    lines.extend(status.pending.problems.into_iter().map(|problem| ("stuck", problem)));
+    lines.push(("quarantine", text::count(status.quarantined, "file")));
+    let lines: Vec<_> = lines.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    Ok(Reply::text(text::aligned(&lines, usize::MAX)))
+}
+
+/// One quarantined file.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    name: String,
+    code: String,
+    reason: String,
+    first_ms: u64,
+    last_ms: u64,
+    tries: u64,
+}
+
+impl From<Quarantined> for File {
+    fn from(file: Quarantined) -> Self {
+        Self {
+            name: file.name,
+            code: file.code,
+            reason: file.reason,
+            first_ms: file.first_ms,
+            last_ms: file.last_ms,
+            tries: file.tries,
+        }
+    }
+}
+
+pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Reply> {
+    let files: Vec<File> = session.db.quarantined().await?.into_iter().map(File::from).collect();
+    if as_json {
+        return Ok(Reply::text(serde_json::to_string(&files).map_err(|error| Failure::invalid(error.to_string()))?));
+    }
+    if files.is_empty() {
+        return Ok(Reply::nothing().note("note: nothing is in quarantine"));
+    }
+    let now = now_ms();
+    let mut lines = vec![["file", "reason", "first met", "tries"].map(str::to_owned).to_vec()];
+    lines.extend(files.into_iter().map(|file| {
+        vec![file.name, format!("{}: {}", file.code, file.reason), text::ago(file.first_ms, now), file.tries.to_string()]
+    }));
+    Ok(Reply::text(text::aligned(&lines, usize::MAX)))
+}
+
+/// JSON either way; people get line breaks.
+pub(super) async fn dump(session: &Session, as_json: bool) -> Outcome<Reply> {
+    let dump = session.db.dump().await?;
+    Ok(Reply::text(if as_json { dump } else { json::indented(&dump, 3) }))
+}
