@@ -8,23 +8,23 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// One request, as it arrived.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path as sent, escaped.
-    pub path: String,
+    pub(crate) path: String,
     /// Lines of the head, the names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// What the server does about a request.
-pub enum Reply {
+pub(crate) enum Reply {
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
     /// Announces more than it sends, and closes.
     Cut { status: u16, announced: usize, body: Vec<u8> },
@@ -37,20 +37,20 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self::Answer { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    pub fn with(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn with(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::Answer { status, headers: vec![("Content-Type", content_type.to_owned())], body: body.into() }
     }
 
-    pub fn multistatus(inside: &str) -> Self {
+    pub(crate) fn multistatus(inside: &str) -> Self {
         let body = format!(r#"<?xml version="1.0"?><d:multistatus xmlns:d="DAV:">{inside}</d:multistatus>"#);
         Self::with(207, "application/xml", body)
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let Self::Answer { headers, .. } = &mut self {
             headers.push((name, value.into()));
         }
@@ -59,7 +59,7 @@ impl Reply {
 }
 
 /// The entry of a folder.
-pub fn folder(href: &str) -> String {
+pub(crate) fn folder(href: &str) -> String {
     format!(
         "<d:response><d:href>{href}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/>\
          </d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
@@ -67,7 +67,7 @@ pub fn folder(href: &str) -> String {
 }
 
 /// The entry of a file of 3 bytes.
-pub fn file(href: &str) -> String {
+pub(crate) fn file(href: &str) -> String {
     format!(
         "<d:response><d:href>{href}</d:href><d:propstat><d:prop><d:resourcetype/>\
          <d:getcontentlength>3</d:getcontentlength></d:prop>\
@@ -79,7 +79,7 @@ type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// How the server treats the bodies of requests.
 #[derive(Clone, Copy)]
-pub enum Reading {
+pub(crate) enum Reading {
     Whole,
     /// Answers before the body, then closes.
     Never,
@@ -89,17 +89,17 @@ pub enum Reading {
     Slowly,
 }
 
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    pub async fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::reading(Reading::Whole, handler).await
     }
 
-    pub async fn reading(
+    pub(crate) async fn reading(
         reading: Reading,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -117,7 +117,7 @@ impl Server {
     }
 
     /// The requests so far.
-    pub fn seen(&self) -> Vec<Request> {
+    pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -202,10 +202,10 @@ async fn reply(stream: &mut TcpStream, reply: Reply) -> Option<()> {
     };
     let mut head = format!("HTTP/1.1 {status} Told\r\n");
     if status != 204 {
-        head += &format!("Content-Length: {announced}\r\n");
+        head.extend(["Content-Length: ", &announced.to_string(), "\r\n"]);
     }
     for (name, value) in &headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     stream.write_all(head.as_bytes()).await.ok()?;
     stream.write_all(b"\r\n").await.ok()?;

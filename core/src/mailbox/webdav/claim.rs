@@ -129,7 +129,7 @@ impl Dav {
             let _ = self.rename(&aside, place, false).await;
             return Ok(());
         }
-        self.delete(&aside, false).await
+        self.delete(&aside, false).await.map(drop)
     }
 
     /// Tries to lock; `None` if somebody else has the lock.

@@ -122,7 +122,8 @@ impl WebDavConfig {
         self
     }
 
-    /// With this long a wait for an answer, or for the next part of a body; 30 seconds by default.
+    /// With this long a wait for an answer, or for the next part of a body; 30 seconds by default. The
+    /// answer to a large upload may take up to five times as long.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -227,6 +227,12 @@ impl Dav {
         }
     }
 
+    /// For calls that are content with a missing file, if it is certainly missing.
+    pub(super) async fn missing_is_fine(&self, place: &Place) -> MailboxResult<()> {
+        let error = self.missing(place).await;
+        if error.kind() == MailboxErrorKind::NotFound { Ok(()) } else { Err(error) }
+    }
+
     /// The files and folders directly in a folder.
     pub(super) async fn list(&self, folder: &Place) -> MailboxResult<Listing> {
         let Some(found) = self.propfind(folder, self.folder_url(folder)?, "1").await? else {
@@ -444,21 +450,24 @@ impl Dav {
         }
     }
 
-    /// Removes a file, or, without `file_only`, whatever is there. A missing one counts as removed.
-    pub(super) async fn delete(&self, place: &Place, file_only: bool) -> MailboxResult<()> {
+    /// Removes a file, or, without `file_only`, whatever is there. Answers whether anything was.
+    pub(super) async fn delete(&self, place: &Place, file_only: bool) -> MailboxResult<bool> {
         let mut call = self.call(place, "DELETE")?;
         if file_only {
             call = call.header("depth", "0")?;
         }
         let answer = self.send(call).await?;
         match answer.status() {
-            404 | 410 => answer.drain().await,
+            404 | 410 => {
+                answer.drain().await;
+                return Ok(false);
+            }
             207 => return Err(answer.error(MailboxErrorKind::Unavailable, "not all of it could be removed")),
             400 if file_only => return Err(not_a_file(place).with_status(400)),
             _ if answer.is_success() => answer.drain().await,
             _ => return Err(answer.fault().await),
         }
-        Ok(())
+        Ok(true)
     }
 }
 

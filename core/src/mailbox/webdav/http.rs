@@ -22,6 +22,8 @@ use super::tls;
 const REDIRECTS_MAX: usize = 4;
 /// Pieces that a body in memory is sent in, so that its progress can be seen.
 const SEND_PIECE: usize = 64 * 1024;
+/// A body waits for its answer once more for each of these, up to four.
+const SEND_AHEAD: u64 = 1024 * 1024;
 /// Bodies that do not matter are read up to here, so that their connection can be used again.
 const DRAIN_MAX: usize = 64 * 1024;
 /// A server cannot send us away for longer than this.
@@ -48,6 +50,16 @@ pub(super) enum Payload {
     None,
     Whole(Bytes),
     Stream(u64, ByteStream),
+}
+
+impl Payload {
+    fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Stream(len, _) => *len,
+        }
+    }
 }
 
 impl<'a> Call<'a> {
@@ -137,6 +149,7 @@ impl Http {
         }
         let progress = Arc::new(Progress::new());
         let mut request = self.client.request(method, call.url.clone());
+        let len = payload.len();
         match payload {
             Payload::None if matches!(call.method, "PUT") => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -144,7 +157,6 @@ impl Http {
             Payload::None => {}
             Payload::Whole(bytes) if bytes.len() <= SEND_PIECE => request = request.body(bytes),
             Payload::Whole(bytes) => {
-                let len = bytes.len() as u64;
                 headers.insert(CONTENT_LENGTH, len.into());
                 request = request.body(metered(call, len, slices(bytes), &progress));
             }
@@ -153,13 +165,15 @@ impl Http {
                 request = request.body(metered(call, len, stream, &progress));
             }
         }
+        // What we are rid of may still be on its way, in the buffers of the system.
+        let patience = self.timeout * (1 + u32::try_from(len / SEND_AHEAD).unwrap_or(u32::MAX).min(4));
         let sending = request.headers(headers).send();
         tokio::pin!(sending);
         let response = loop {
-            match tokio::time::timeout(self.timeout, &mut sending).await {
+            match tokio::time::timeout(patience, &mut sending).await {
                 Ok(outcome) => break outcome,
                 // An upload may take its time as long as it moves.
-                Err(_) if progress.idle() < self.timeout => {}
+                Err(_) if progress.idle() < patience => {}
                 Err(_) => return Err(call.error(MailboxErrorKind::Timeout, "the server does not answer")),
             }
         };

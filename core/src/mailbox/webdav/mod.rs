@@ -275,15 +275,18 @@ impl StorageAdapter for WebDavMailbox {
     async fn delete_file(&self, path: &str) -> MailboxResult<()> {
         let place = Place::file("delete", path)?;
         self.inner.forget_file(&place);
+        let file_only = self.inner.findings().deletes_files_only;
         // A DELETE takes a folder with everything in it, so it must be known to be none.
-        if !self.inner.findings().deletes_files_only {
+        let removed = if file_only {
+            self.dav().delete(&place, true).await?
+        } else {
             match self.dav().look(&place).await? {
-                None => return Ok(()),
+                None => false,
                 Some(facts) if facts.collection => return Err(not_a_file(&place)),
-                Some(_) => {}
+                Some(_) => self.dav().delete(&place, false).await?,
             }
-        }
-        self.dav().delete(&place, self.inner.findings().deletes_files_only).await
+        };
+        if removed { Ok(()) } else { self.dav().missing_is_fine(&place).await }
     }
 
     async fn metadata(&self, path: &str) -> MailboxResult<Option<FileEntry>> {
@@ -294,10 +297,7 @@ impl StorageAdapter for WebDavMailbox {
                 let name = place.name().to_owned();
                 Ok(Some(entry(place.path, name, facts)))
             }
-            None => match self.dav().missing(&place).await {
-                error if error.kind() == MailboxErrorKind::NotFound => Ok(None),
-                error => Err(error),
-            },
+            None => self.dav().missing_is_fine(&place).await.map(|()| None),
         }
     }
 }
