@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Runs the checks of this repository on a Debian machine, installing what they need (as root, with apt).
+#
+#   bash tests/run.sh              everything
+#   bash tests/run.sh core cli     these parts only
+#
+# Needs: Rust (see rust-version in Cargo.toml), Node.js and Python 3. Everything else is installed here;
+# tools built from source are kept in $XDG_CACHE_HOME/interocitor.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+ALL=(lint crypto core peers cli webdav disks)
+PARTS=("$@")
+[ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
+LOGS="$(mktemp -d)"
+mkdir -p "$CACHE"
+export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
+
+finish() {
+  # Parts run in subshells: what they started is noted in a file.
+  [ -f "$LOGS/pids" ] && xargs -r kill <"$LOGS/pids" 2>/dev/null
+  rm -rf "$LOGS"
+}
+trap finish EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+# apt NAME… : installs Debian packages that are missing.
+apt() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  [ -n "${APT_UPDATED:-}" ] || { apt-get update -qq && APT_UPDATED=1; }
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A Python with what reference.py needs, first on the PATH.
+python_ready() {
+  if ! "$CACHE/python/bin/python3" -c 'import cryptography' 2>/dev/null; then
+    python3 -c 'import ensurepip' 2>/dev/null || apt python3-venv
+    rm -rf "$CACHE/python"
+    python3 -m venv "$CACHE/python" && "$CACHE/python/bin/pip" install -q --disable-pip-version-check cryptography
+  fi
+  export PATH="$CACHE/python/bin:$PATH"
+}
+
+compiler_ready() {
+  command -v cargo >/dev/null || { echo "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2; return 1; }
+  command -v cc >/dev/null || apt build-essential
+}
+
+# A free port on the loopback interface.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+part_lint() {
+  rustup component list 2>/dev/null | grep -q 'clippy.*(installed)' || rustup component add clippy rustfmt 2>/dev/null
+  cargo fmt --all --check &&
+  cargo clippy --workspace --all-targets --all-features -- -D warnings &&
+  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet &&
+  deny_ready && "$CACHE/deny/bin/cargo-deny" --log-level error check bans licenses sources &&
+  echo "lint: 4 passed, 0 failed"
+}
+
+deny_ready() {
+  [ -x "$CACHE/deny/bin/cargo-deny" ] && return 0
+  # Built outside the tree, at the least effort: it is run once.
+  CARGO_TARGET_DIR="$CACHE/deny/target" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+    cargo install --quiet --locked --root "$CACHE/deny" --no-default-features cargo-deny && rm -rf "$CACHE/deny/target"
+}
+
+part_crypto() { cargo test -p interocitor-crypto; }
+
+part_core() {
+  python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc &&
+  cargo test -p interocitor-core --test fixtures --test bad_input --test two_devices
+}
+
+part_peers() {
+  command -v node >/dev/null || apt nodejs
+  cargo test -p interocitor-core --test peers
+}
+
+part_cli() { python_ready && cargo test -p interocitor-cli; }
+
+# start SCRIPT ARGUMENT… : runs a server until the end of this script; its first line is the URL.
+start() {
+  local out="$LOGS/$(basename "$1").out"
+  bash "$@" >"$out" 2>"$out.err" &
+  echo $! >>"$LOGS/pids"
+  for _ in $(seq 100); do
+    URL="$(head -n 1 "$out" 2>/dev/null)"
+    [ -n "$URL" ] && return 0
+    sleep 0.1
+  done
+  cat "$out.err" >&2
+  return 1
+}
+
+part_webdav() {
+  apt apache2 rclone && python_ready || return 1
+  start tests/webdav/apache.sh "$(free_port)" && export WEBDAV_APACHE_URL="$URL" &&
+  start tests/webdav/rclone.sh "$(free_port)" && export WEBDAV_RCLONE_URL="$URL" &&
+  cargo test -p interocitor-core --features adapter-tests --test webdav
+}
+
+# Stores on a disk that is full or read-only: real ones, on small file systems of their own.
+part_disks() {
+  local disk="$LOGS/disk"
+  mkdir -p "$disk" && mount -t tmpfs -o size=2m tmpfs "$disk" || return 1
+  SMALL_DISK="$disk" cargo test -p interocitor-core --features disk-tests --test disks
+  local outcome=$?
+  umount "$disk"
+  return $outcome
+}
+
+# Number of tests that a log tells of.
+counted() {
+  awk '/^test result: / { for (i = 1; i < NF; i++) if ($(i + 1) ~ /^passed/) n += $i } /^[a-z]+: [0-9]+ passed, / { n += $2 } END { print n + 0 }' "$1"
+}
+
+compiler_ready || exit 1
+table=()
+failed=0
+for part in "${PARTS[@]}"; do
+  if ! declare -F "part_$part" >/dev/null; then
+    echo "no part is called '$part'; there are: ${ALL[*]}" >&2
+    exit 2
+  fi
+  say "$part"
+  begin=$SECONDS
+  "part_$part" 2>&1 | tee "$LOGS/$part.log"
+  outcome=${PIPESTATUS[0]}
+  tests="$(counted "$LOGS/$part.log")"
+  # A part without a single test has not done its work.
+  if [ "$outcome" -eq 0 ] && [ "$tests" -gt 0 ]; then verdict=ok; else verdict=FAILED; failed=1; fi
+  table+=("$(printf '%-10s %8s %9s   %s' "$part" "$tests" "$((SECONDS - begin))" "$verdict")")
+done
+
+say "summary"
+grep -h '^test result: ' "$LOGS"/*.log
+printf '\n%-10s %8s %9s\n' part tests seconds
+printf '%s\n' "${table[@]}"
+exit $failed
