@@ -56,6 +56,7 @@ pub enum SchemaPolicy {
 
 /// How a database is opened. Make one with [`Config::new`] and change what differs.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct Config {
     /// Name of the app, for logs and peers.
     pub app_name: String,

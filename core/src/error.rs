@@ -1,6 +1,6 @@
 //! The one error of the engine, and the stable codes behind it.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use crate::mailbox::{MailboxError, MailboxErrorKind};
 
@@ -155,7 +155,9 @@ pub enum Error {
         reason: String,
     },
     /// The store file was written by a newer version.
-    #[error("the store {path} was written by a newer version (format {found}, this one knows {known}); update the app")]
+    #[error(
+        "the store {path} was written by a newer version (format {found}, this one knows {known}); update the app"
+    )]
     StoreNewer {
         /// The file.
         path: String,
@@ -310,7 +312,9 @@ impl Error {
     /// How long the mailbox asked to wait, where it did.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::RemoteAccess(source) | Error::QuotaFull(source) | Error::Offline(source) => source.retry_after(),
+            Error::RemoteAccess(source) | Error::QuotaFull(source) | Error::Offline(source) => {
+                source.retry_after()
+            }
             _ => None,
         }
     }
@@ -318,7 +322,9 @@ impl Error {
     /// Which part of the mailbox's answer a [`Error::RemoteAccess`] stands for.
     pub fn mailbox_kind(&self) -> Option<MailboxErrorKind> {
         match self {
-            Error::RemoteAccess(source) | Error::QuotaFull(source) | Error::Offline(source) => Some(source.kind()),
+            Error::RemoteAccess(source) | Error::QuotaFull(source) | Error::Offline(source) => {
+                Some(source.kind())
+            }
             _ => None,
         }
     }
@@ -353,8 +359,12 @@ pub(crate) fn from_sqlite(error: &rusqlite::Error, path: &str) -> Error {
     match error.sqlite_error_code() {
         Some(Sqlite::DiskFull) => Error::DiskFull,
         Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => Error::StoreBusy,
-        Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => Error::StoreCorrupt { path, reason: error.to_string() },
-        Some(Sqlite::ReadOnly) => Error::StoreOpen { path, reason: "the file or its folder is read-only".into() },
+        Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => {
+            Error::StoreCorrupt { path, reason: error.to_string() }
+        }
+        Some(Sqlite::ReadOnly) => {
+            Error::StoreOpen { path, reason: "the file or its folder is read-only".into() }
+        }
         Some(Sqlite::CannotOpen | Sqlite::PermissionDenied) => {
             Error::StoreOpen { path, reason: "the file cannot be opened; does its folder exist?".into() }
         }
@@ -369,9 +379,4 @@ impl From<crate::row::DamagedRow> for Error {
     fn from(error: crate::row::DamagedRow) -> Self {
         Error::StoreCorrupt { path: String::new(), reason: error.to_string() }
     }
-}
-
-/// Where a store lives, for messages.
-pub(crate) fn shown(path: Option<&PathBuf>) -> String {
-    path.map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string())
 }

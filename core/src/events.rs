@@ -70,13 +70,26 @@ pub enum Event {
     #[serde(rename = "connection:status")]
     ConnectionStatus { status: ConnectionStatus },
     #[serde(rename = "connect:state")]
-    ConnectState { remote_path: String, device_id: String, local_epoch: u64, remote_epoch: u64, mesh_id: String, encrypted: bool },
+    ConnectState {
+        remote_path: String,
+        device_id: String,
+        local_epoch: u64,
+        remote_epoch: u64,
+        mesh_id: String,
+        encrypted: bool,
+    },
     #[serde(rename = "connect:noop")]
     ConnectNoop { reason: &'static str },
     #[serde(rename = "connect:error")]
     ConnectError { stage: String, code: String, error: String },
     #[serde(rename = "join:existing-mesh")]
-    JoinExistingMesh { previous_mesh_id: String, next_mesh_id: String, policy: &'static str, local_row_count: u64, queued_change_count: u64 },
+    JoinExistingMesh {
+        previous_mesh_id: String,
+        next_mesh_id: String,
+        policy: &'static str,
+        local_row_count: u64,
+        queued_change_count: u64,
+    },
     #[serde(rename = "transport:teardown")]
     TransportTeardown { reason: &'static str },
     #[serde(rename = "auth:required")]
@@ -203,7 +216,8 @@ impl EventHub {
 
     /// Tells which rows changed.
     pub(crate) fn emit_changes(&self, changes: &Changes) {
-        let texts = |ids: &std::collections::BTreeSet<Name>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts =
+            |ids: &std::collections::BTreeSet<Name>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         for (table, rows) in &changes.0 {
             let table = table.to_string();
             if !rows.changed.is_empty() {
@@ -277,7 +291,10 @@ mod tests {
     #[test]
     fn names_are_those_of_javascript() {
         assert_eq!(change("r").name(), "change");
-        assert_eq!(Event::SyncComplete { entries_merged: 3 }.to_json(), r#"{"event":"sync:complete","entriesMerged":3}"#);
+        assert_eq!(
+            Event::SyncComplete { entries_merged: 3 }.to_json(),
+            r#"{"event":"sync:complete","entriesMerged":3}"#
+        );
         assert_eq!(Event::Lagged.name(), "lagged");
     }
 

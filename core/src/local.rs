@@ -46,7 +46,8 @@ impl Fields {
             }
             Ok::<_, ScanError>(())
         });
-        read.and_then(|()| cursor.end()).map_err(|error| Error::invalid("row", format!("not a JSON object: {error}")))?;
+        read.and_then(|()| cursor.end())
+            .map_err(|error| Error::invalid("row", format!("not a JSON object: {error}")))?;
         for (name, value) in &fields {
             check_name("a field name", name)?;
             let text = value.as_str().as_bytes();
@@ -138,8 +139,11 @@ impl Changes {
             Some(here) => here,
             None => self.0.entry(table.clone()).or_default(),
         };
-        let (to, from) =
-            if is_live { (&mut here.changed, &mut here.deleted) } else { (&mut here.deleted, &mut here.changed) };
+        let (to, from) = if is_live {
+            (&mut here.changed, &mut here.deleted)
+        } else {
+            (&mut here.deleted, &mut here.changed)
+        };
         from.remove(row_id);
         to.insert(row_id.clone());
     }
@@ -235,7 +239,12 @@ impl Written {
     }
 }
 
-fn write_row(engine: &mut EngineState, writer: &Writer<'_>, known: Option<RowState>, write: &Write) -> Option<Written> {
+fn write_row(
+    engine: &mut EngineState,
+    writer: &Writer<'_>,
+    known: Option<RowState>,
+    write: &Write,
+) -> Option<Written> {
     let exists = known.is_some();
     let mut state = known.unwrap_or_default();
     let (fields, rest) = match write {
@@ -281,7 +290,10 @@ fn check_unique(tx: &Tx<'_>, table: &TableInfo, row_id: &Name, written: &Written
         let cell = written.state.cell(&field.name).filter(|cell| Some(&cell.clock) == written.clock.as_ref());
         let Some(key) = cell.and_then(|cell| key::of(cell.value.as_str().as_bytes())) else { continue };
         if tx.holder(table, field.slot, &key, row_id)? {
-            return Err(Error::UniqueViolation { table: table.name.to_string(), field: field.name.to_string() });
+            return Err(Error::UniqueViolation {
+                table: table.name.to_string(),
+                field: field.name.to_string(),
+            });
         }
     }
     Ok(())
@@ -370,12 +382,18 @@ mod tests {
         let wanted = [WantedField { table: "t".into(), field: "u".into(), is_unique: true }];
         store.write_with(Durability::Process, |tx| tx.reconcile_fields(&["t".into()], &wanted)).unwrap();
         write(store, 1, &[on("a", put(r#"{"u":"x"}"#))]).unwrap();
-        assert!(matches!(write(store, 1, &[on("b", put(r#"{"u":"x"}"#))]), Err(Error::UniqueViolation { .. })));
+        assert!(matches!(
+            write(store, 1, &[on("b", put(r#"{"u":"x"}"#))]),
+            Err(Error::UniqueViolation { .. })
+        ));
         assert_eq!(json(store, "b"), None);
         write(store, 1, &[on("a", put(r#"{"u":"x","v":1}"#)), on("b", put(r#"{"u":null}"#))]).unwrap();
         write(store, 1, &[on("a", Write::Delete), on("b", put(r#"{"u":"x"}"#))]).unwrap();
         let both = [on("c", put(r#"{"u":1}"#)), on("d", put(r#"{"u":1.0}"#))];
-        assert!(matches!(write(store, 1, &both), Err(Error::UniqueViolation { .. })), "also within one batch");
+        assert!(
+            matches!(write(store, 1, &both), Err(Error::UniqueViolation { .. })),
+            "also within one batch"
+        );
         assert_eq!(json(store, "c"), None);
     }
 
@@ -392,7 +410,10 @@ mod tests {
         assert!(matches!(Fields::from_json(&long(MAX_VALUE_BYTES)), Err(Error::Limit { .. })));
         let name = format!("{{\"{}\":1}}", "n".repeat(MAX_NAME_BYTES + 1));
         assert!(matches!(Fields::from_json(&name), Err(Error::Limit { .. })));
-        assert_eq!(Fields::from_json(r#"{"a":1,"b":2,"a":3}"#).unwrap(), Fields::from_json(r#"{"a":3,"b":2}"#).unwrap());
+        assert_eq!(
+            Fields::from_json(r#"{"a":1,"b":2,"a":3}"#).unwrap(),
+            Fields::from_json(r#"{"a":3,"b":2}"#).unwrap()
+        );
     }
 
     #[test]

@@ -36,7 +36,11 @@ pub(crate) struct Overwrite {
 }
 
 /// Joins `incoming` into `local`. Conflicts are collected only where `wants_conflict` says so.
-pub(crate) fn join(local: &mut RowState, incoming: RowState, wants_conflict: &dyn Fn(&Name) -> bool) -> Joined {
+pub(crate) fn join(
+    local: &mut RowState,
+    incoming: RowState,
+    wants_conflict: &dyn Fn(&Name) -> bool,
+) -> Joined {
     let mut joined = Joined::default();
     if incoming.deleted > local.deleted {
         local.deleted = incoming.deleted;
@@ -204,7 +208,8 @@ mod tests {
 
     /// One op a component: the finest split in which the same writes can travel.
     fn split(state: &RowState) -> Vec<RowState> {
-        let deletes = state.deleted.iter().map(|clock| RowState { deleted: Some(clock.clone()), cells: Vec::new() });
+        let deletes =
+            state.deleted.iter().map(|clock| RowState { deleted: Some(clock.clone()), cells: Vec::new() });
         let upserts = state.cells.iter().map(|cell| RowState { deleted: None, cells: vec![cell.clone()] });
         deletes.chain(upserts).collect()
     }
@@ -228,7 +233,10 @@ mod tests {
         assert_eq!(state.cells.len(), 1);
         assert_eq!(state, joined([dead(2), live(vec![cell("b", 3, "2")]), live(vec![cell("a", 1, "1")])]));
         assert!(state.is_live());
-        assert!(!joined([live(vec![cell("a", 2, "1")]), dead(2)]).is_live(), "an equal clock loses to the delete");
+        assert!(
+            !joined([live(vec![cell("a", 2, "1")]), dead(2)]).is_live(),
+            "an equal clock loses to the delete"
+        );
     }
 
     #[test]
@@ -244,7 +252,9 @@ mod tests {
     #[test]
     fn conflicts_name_both_values() {
         let mut state = live(vec![cell("a", 1, "1"), cell("b", 1, "1")]);
-        let outcome = join(&mut state, live(vec![cell("a", 2, "3"), cell("b", 2, "3")]), &|name| *name == Name::from("a"));
+        let outcome = join(&mut state, live(vec![cell("a", 2, "3"), cell("b", 2, "3")]), &|name| {
+            *name == Name::from("a")
+        });
         assert_eq!(outcome.conflicts.len(), 1);
         assert_eq!(outcome.conflicts[0].local.1.as_str(), "1");
     }
@@ -256,7 +266,10 @@ mod tests {
             database: MergeStrategy::LocalWins,
             tables: HashMap::from([(
                 "t".into(),
-                TableStrategies { table: Some(MergeStrategy::RemoteWins), fields: HashMap::from([("f".into(), custom)]) },
+                TableStrategies {
+                    table: Some(MergeStrategy::RemoteWins),
+                    fields: HashMap::from([("f".into(), custom)]),
+                },
             )]),
         };
         assert_eq!(format!("{:?}", strategies.of(&"t".into(), &"f".into())), "custom");

@@ -52,14 +52,6 @@ impl RowState {
         self.cells.iter().find(|cell| cell.name == *name)
     }
 
-    /// Sets a column whatever its clock was.
-    pub(crate) fn set(&mut self, cell: Cell) {
-        match self.cells.iter_mut().find(|known| known.name == cell.name) {
-            Some(known) => *known = cell,
-            None => self.cells.push(cell),
-        }
-    }
-
     /// The greatest clock in the row.
     pub(crate) fn greatest_clock(&self) -> Option<&Clock> {
         self.cells.iter().map(|cell| &cell.clock).chain(&self.deleted).max()
@@ -72,7 +64,9 @@ impl RowState {
 
     /// The values as a JSON object.
     pub(crate) fn to_json(&self) -> String {
-        let mut out = Vec::with_capacity(2 + self.cells.iter().map(|cell| cell.value.as_str().len() + 24).sum::<usize>());
+        let mut out = Vec::with_capacity(
+            2 + self.cells.iter().map(|cell| cell.value.as_str().len() + 24).sum::<usize>(),
+        );
         out.push(b'{');
         for (at, cell) in self.cells.iter().enumerate() {
             if at > 0 {
@@ -100,7 +94,9 @@ impl RowState {
             put_varint(&mut body, u64::from(cell.clock.counter));
             put_varint(&mut body, node as u64);
         }
-        let mut blob = Vec::with_capacity(2 + nodes.iter().map(|node| node.as_bytes().len() + 2).sum::<usize>() + body.len());
+        let mut blob = Vec::with_capacity(
+            2 + nodes.iter().map(|node| node.as_bytes().len() + 2).sum::<usize>() + body.len(),
+        );
         put_varint(&mut blob, nodes.len() as u64);
         for node in nodes {
             put_bytes(&mut blob, node.as_bytes());
@@ -110,7 +106,11 @@ impl RowState {
     }
 
     /// Puts a stored row together again. `json` is absent for a tombstone.
-    pub(crate) fn from_stored(json: Option<&[u8]>, clocks: &[u8], deleted: Option<&[u8]>) -> Result<Self, DamagedRow> {
+    pub(crate) fn from_stored(
+        json: Option<&[u8]>,
+        clocks: &[u8],
+        deleted: Option<&[u8]>,
+    ) -> Result<Self, DamagedRow> {
         let deleted = deleted.map(Clock::parse).transpose().map_err(|_| DamagedRow("its delete clock"))?;
         let mut cells = Vec::new();
         if let Some(json) = json {
@@ -161,10 +161,10 @@ impl RowState {
 /// Appends an unsigned LEB128 number.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push(value.to_le_bytes()[0]);
 }
 
 /// Appends bytes behind their length.
@@ -236,7 +236,9 @@ pub(crate) mod tests {
         #[test]
         fn record_round_trip(states in prop::collection::vec(any_state(), 0..5)) {
             let mut bytes = Vec::new();
-            states.iter().for_each(|state| state.write_record(&mut bytes));
+            for state in &states {
+                state.write_record(&mut bytes);
+            }
             let mut reader = Reader(&bytes);
             for state in &states {
                 prop_assert_eq!(&RowState::read_record(&mut reader).unwrap(), state);

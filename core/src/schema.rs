@@ -202,7 +202,8 @@ impl TableSchema {
     }
 
     fn check(self, name: &Name) -> Result<Table> {
-        let refuse = |field: &Name, why: &str| Err(refused(&format!("field {field:?} of table {name:?} {why}")));
+        let refuse =
+            |field: &Name, why: &str| Err(refused(&format!("field {field:?} of table {name:?} {why}")));
         let mut table = Table { merge: self.merge, ..Table::default() };
         for (name, field) in self.fields {
             if name.is_empty() {
@@ -329,7 +330,12 @@ impl Schema {
 
     /// Sets how values of a table merge, or of one of its fields; the table need not be declared.
     #[must_use]
-    pub fn with_merge(mut self, table: impl Into<Name>, field: Option<Name>, strategy: MergeStrategy) -> Self {
+    pub fn with_merge(
+        mut self,
+        table: impl Into<Name>,
+        field: Option<Name>,
+        strategy: MergeStrategy,
+    ) -> Self {
         let table = self.tables.entry(table.into()).or_default();
         match field {
             Some(field) => {
@@ -409,12 +415,16 @@ impl Schema {
 
     /// Which strategy holds where; `database_default` where the schema says nothing.
     pub(crate) fn strategies(&self, database_default: MergeStrategy) -> Strategies {
-        let tables = self.tables.iter().filter(|(_, table)| table.merge.is_some() || !table.merges.is_empty());
+        let tables =
+            self.tables.iter().filter(|(_, table)| table.merge.is_some() || !table.merges.is_empty());
         Strategies {
             database: self.merge.clone().unwrap_or(database_default),
             tables: tables
                 .map(|(name, table)| {
-                    (name.clone(), TableStrategies { table: table.merge.clone(), fields: table.merges.clone() })
+                    (
+                        name.clone(),
+                        TableStrategies { table: table.merge.clone(), fields: table.merges.clone() },
+                    )
                 })
                 .collect(),
         }
@@ -427,7 +437,8 @@ pub(crate) fn apply(tx: &Tx<'_>, schema: &Schema) -> Result<bool> {
     tx.engine()?;
     let (mut tables, wanted) = schema.wanted_fields();
     let undeclared = tx.tables()?.into_iter().filter(|table| !table.fields.is_empty());
-    tables.extend(undeclared.map(|table| table.name.clone()).filter(|name| !schema.tables.contains_key(name)));
+    tables
+        .extend(undeclared.map(|table| table.name.clone()).filter(|name| !schema.tables.contains_key(name)));
     let is_mended = tx.reconcile_fields(&tables, &wanted)? > 0;
     let fingerprint = schema.fingerprint();
     let is_known = tx.meta(keys::SCHEMA)?.is_some_and(|known| known == fingerprint);

@@ -1,4 +1,5 @@
 //! Real disks that are full or read-only: small file systems that `tests/run.sh disks` mounts.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 

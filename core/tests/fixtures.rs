@@ -1,5 +1,6 @@
 //! Mailboxes written by the JavaScript client: read exactly, continued, and read back by the
 //! independent reader.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
@@ -46,7 +47,8 @@ fn reference(fixture: &Fixture, mailbox: &Path) -> Value {
     command.args(fixture.passphrase.as_deref());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_str(&common::without_lone_surrogates(&String::from_utf8(output.stdout).unwrap())).unwrap()
+    serde_json::from_str(&common::without_lone_surrogates(&String::from_utf8(output.stdout).unwrap()))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -76,7 +78,8 @@ async fn every_fixture_is_continued_and_read_back() {
         // An edit of every first row, a delete, a resurrection, a new row.
         let tables: Vec<String> = fixture.expected["tables"].as_object().unwrap().keys().cloned().collect();
         for table in &tables {
-            let rows: Vec<String> = fixture.expected["tables"][table].as_object().unwrap().keys().cloned().collect();
+            let rows: Vec<String> =
+                fixture.expected["tables"][table].as_object().unwrap().keys().cloned().collect();
             db.table(table).put(&rows[0], &json!({"native": [1, {"a": "\u{e9}"}], "n": 1.5})).await.unwrap();
             db.table(table).delete(rows.last().unwrap()).await.unwrap();
             db.table(table).put(format!("{table}-new"), &json!({"x": null})).await.unwrap();

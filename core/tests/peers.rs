@@ -1,5 +1,6 @@
 //! What we write is read by both generations of the JavaScript client: a strict model of their
 //! decoders, on a real JavaScript engine, reads mailboxes that this engine founded and filled.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
@@ -31,7 +32,8 @@ fn read_as(generation: &str, mailbox: &Path, passphrase: Option<&str>) -> Value 
     command.arg(script).arg(generation).arg(mailbox.join("Mesh")).arg("/Mesh").args(passphrase);
     let output = command.output().expect("node is needed: see tests/run.sh");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_str(&common::without_lone_surrogates(&String::from_utf8(output.stdout).unwrap())).unwrap()
+    serde_json::from_str(&common::without_lone_surrogates(&String::from_utf8(output.stdout).unwrap()))
+        .unwrap()
 }
 
 async fn tables(db: &Interocitor) -> Value {

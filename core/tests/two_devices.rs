@@ -1,4 +1,5 @@
 //! Devices stepped by seed on one thread, in virtual time, through a mailbox that fails at random.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
@@ -27,7 +28,10 @@ fn config(world: &Arc<World>, skew_ms: i64, auto_sync: bool) -> Config {
 }
 
 /// Fails about one call in eight; reports what was asked for.
-fn unreliable(seed: u64, on: &Arc<Mutex<bool>>) -> impl FnMut(&'static str, &str) -> Option<Failure> + Send + 'static {
+fn unreliable(
+    seed: u64,
+    on: &Arc<Mutex<bool>>,
+) -> impl FnMut(&'static str, &str) -> Option<Failure> + Send + 'static {
     let mut rng = Rng(seed);
     let on = Arc::clone(on);
     move |operation, _| {
@@ -35,7 +39,8 @@ fn unreliable(seed: u64, on: &Arc<Mutex<bool>>) -> impl FnMut(&'static str, &str
         if !*on.lock().unwrap() || !rng.chance(12) {
             return None;
         }
-        let kind = [K::Unavailable, K::Timeout, K::Offline, K::RateLimited, K::Unauthorized, K::QuotaFull][rng.below(6)];
+        let kind = [K::Unavailable, K::Timeout, K::Offline, K::RateLimited, K::Unauthorized, K::QuotaFull]
+            [rng.below(6)];
         // An answer that is lost after the effect is what makes retries dangerous.
         let lost = matches!(operation, "write" | "create" | "replace" | "delete") && rng.chance(50);
         Some(if lost { Failure::After(kind) } else { Failure::Before(kind) })
@@ -44,7 +49,7 @@ fn unreliable(seed: u64, on: &Arc<Mutex<bool>>) -> impl FnMut(&'static str, &str
 
 /// Some writes; all of them must succeed, whatever the mailbox does.
 async fn scribble(db: &Interocitor, rng: &mut Rng) {
-    for _ in 0..1 + rng.below(4) {
+    for _ in 0..=rng.below(4) {
         let table = db.table(TABLES[rng.below(2)]);
         let row = format!("r{}", rng.below(6));
         let value = rng.next() % 1000;
@@ -107,7 +112,15 @@ fn run(seed: u64, auto_sync: bool) -> String {
         for _ in 0..3 {
             for db in &devices {
                 let db = db.clone();
-                assert!(executor.complete({ let db = db.clone(); async move { db.connect().await } }).unwrap().is_online());
+                assert!(
+                    executor
+                        .complete({
+                            let db = db.clone();
+                            async move { db.connect().await }
+                        })
+                        .unwrap()
+                        .is_online()
+                );
                 executor.complete(async move { db.sync().await }).unwrap();
             }
         }
@@ -120,7 +133,12 @@ fn run(seed: u64, auto_sync: bool) -> String {
             assert!(fresh.connect().await.unwrap().is_online());
         }
     });
-    let wanted = executor.complete({ let fresh = fresh.clone(); async move { fresh.dump().await } }).unwrap();
+    let wanted = executor
+        .complete({
+            let fresh = fresh.clone();
+            async move { fresh.dump().await }
+        })
+        .unwrap();
     for db in devices {
         let (dump, status) = executor.complete({
             let db = db.clone();

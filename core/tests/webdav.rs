@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "webdav/model.rs"]
+mod model;
 #[path = "webdav/server.rs"]
 mod server;
 
@@ -16,6 +18,7 @@ use interocitor_core::mailbox::{
     WebDavConfig, WebDavMailbox, suite,
 };
 
+use self::model::{ALL, Abilities, Model};
 use self::server::{Reading, Reply, Request, Server, file, folder};
 
 /// The real servers, by the variable that tells their address.
@@ -44,6 +47,73 @@ async fn conforms_on_real_servers() {
         assert_eq!(stranger.read_file("/x").await.unwrap_err().kind(), K::Unauthorized);
     }
     assert!(tried > 0, "no server to test against: run `bash tests/run.sh webdav`");
+}
+
+/// The same with servers that lack this or that: everything works, races apart.
+#[tokio::test]
+async fn conforms_on_poorer_servers() {
+    let servers = [
+        (ALL, true),
+        (Abilities { makes_once: false, ..ALL }, true),
+        (Abilities { moves: false, ..ALL }, true),
+        (Abilities { moves: false, makes_once: false, ..ALL }, true),
+        (Abilities { keeps: false, ..ALL }, true),
+        (Abilities { etags: false, ..ALL }, true),
+        (Abilities { makes_once: false, locks: false, ..ALL }, false),
+        (Abilities { makes_once: false, locks: false, keeps: false, ..ALL }, false),
+        (Abilities { makes_once: false, locks: false, moves: false, conditions: false, ..ALL }, false),
+        (
+            Abilities {
+                makes_once: false,
+                locks: false,
+                moves: false,
+                conditions: false,
+                etags: false,
+                keeps: false,
+            },
+            false,
+        ),
+    ];
+    for (abilities, exclusive) in servers {
+        let model = Model::start(abilities).await;
+        let make = || Arc::new(client(&model.server)) as Arc<dyn StorageAdapter>;
+        let first = make();
+        first.authenticate().await.unwrap();
+        let capabilities = first.capabilities();
+        assert_eq!(capabilities.exclusive_create, exclusive, "{abilities:?}");
+        assert_eq!(capabilities.conditional_replace, exclusive && abilities.etags, "{abilities:?}");
+        println!("{abilities:?}");
+        suite::run(&make, "/Mesh").await;
+        let left = model.paths().into_iter().filter(|path| path.contains("interocitor"));
+        assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new(), "left over: {abilities:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_claim_of_a_dead_device_is_evicted_and_that_of_a_living_one_respected() {
+    for (age, expected) in [(Duration::from_mins(3), None), (Duration::ZERO, Some(K::Unavailable))] {
+        let model = Model::start(ALL).await;
+        let client = impatient(&model.server);
+        client.authenticate().await.unwrap();
+        client.ensure_folder("/Mesh").await.unwrap();
+        let claim = "/dav/Mesh/.interocitor-tmp-claim";
+        model.make_folder(claim, age);
+        let outcome = client.create_file("/Mesh/x", Body::from("body")).await;
+        assert_eq!(outcome.as_ref().err().map(MailboxError::kind), expected);
+        let left: Vec<_> = model.paths().into_iter().filter(|path| path.contains("interocitor")).collect();
+        assert_eq!(left, if expected.is_some() { vec![claim] } else { vec![] });
+        // Other writes are not held up.
+        client.write_file("/Mesh/y", Body::from("body")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn abandoned_temporary_files_go_with_a_listing() {
+    let model = Model::start(ALL).await;
+    model.make_folder("/dav/.interocitor-tmp-old", Duration::from_hours(30));
+    model.make_folder("/dav/.interocitor-tmp-new", Duration::from_hours(20));
+    assert!(client(&model.server).list_files("/").await.unwrap().is_empty());
+    assert_eq!(model.paths(), ["/dav", "/dav/.interocitor-tmp-new"]);
 }
 
 const PASSWORD: &str = "s3cret-pass";
@@ -134,7 +204,9 @@ async fn every_call_tells_what_a_status_means() {
 #[tokio::test]
 async fn a_writing_call_tells_what_a_status_means() {
     // Reading works; what fails is the writing itself.
-    for (status, expected) in [(401, K::Unauthorized), (413, K::TooLarge), (423, K::Unavailable), (507, K::QuotaFull)] {
+    for (status, expected) in
+        [(401, K::Unauthorized), (413, K::TooLarge), (423, K::Unavailable), (507, K::QuotaFull)]
+    {
         let server = Server::start(move |request| match request.method.as_str() {
             "PROPFIND" if request.path == "/dav/" => Reply::multistatus(&folder("/dav/")),
             "PROPFIND" => Reply::status(404),
@@ -191,7 +263,9 @@ async fn a_body_cut_short_is_no_body() {
     let cut = || Reply::Cut { status: 200, announced: 1000, body: vec![b'x'; 400] };
     let server = Server::start(move |request| match request.method.as_str() {
         "GET" => cut(),
-        _ => Reply::Cut { status: 207, announced: 10_000, body: b"<d:multistatus xmlns:d=\"DAV:\">".to_vec() },
+        _ => {
+            Reply::Cut { status: 207, announced: 10_000, body: b"<d:multistatus xmlns:d=\"DAV:\">".to_vec() }
+        }
     })
     .await;
     let client = client(&server);
@@ -242,7 +316,9 @@ async fn a_refusal_that_comes_before_the_whole_body_is_heard() {
 #[tokio::test]
 async fn a_web_page_is_no_answer() {
     for status in [200, 207] {
-        let server = Server::start(move |_| Reply::with(status, "text/html; charset=utf-8", "<html>Log in</html>")).await;
+        let server =
+            Server::start(move |_| Reply::with(status, "text/html; charset=utf-8", "<html>Log in</html>"))
+                .await;
         let client = client(&server);
         let kinds = kinds(&client).await;
         assert_eq!(kinds, [K::Protocol; 12], "HTTP {status}");
@@ -273,8 +349,11 @@ async fn a_listing_of_nothing_or_of_something_else_is_no_listing() {
         let server = Server::start(move |_| Reply::multistatus(&inside)).await;
         assert_eq!(kind(client(&server).list_files("/Mesh").await), K::Protocol);
     }
-    let cut_off = "<d:response><d:href>/dav/Mesh/</d:href><d:status>HTTP/1.1 507 More</d:status></d:response>";
-    let server = Server::start(move |_| Reply::multistatus(&(folder("/dav/Mesh/") + &file("/dav/Mesh/a") + cut_off))).await;
+    let cut_off =
+        "<d:response><d:href>/dav/Mesh/</d:href><d:status>HTTP/1.1 507 More</d:status></d:response>";
+    let server =
+        Server::start(move |_| Reply::multistatus(&(folder("/dav/Mesh/") + &file("/dav/Mesh/a") + cut_off)))
+            .await;
     assert_eq!(kind(client(&server).list_files("/Mesh").await), K::Unavailable);
     let gone = "<d:response><d:href>/dav/Mesh/</d:href><d:status>HTTP/1.1 404 Gone</d:status></d:response>";
     let server = Server::start(move |request| match request.path.as_str() {
@@ -290,7 +369,11 @@ async fn a_listing_of_nothing_or_of_something_else_is_no_listing() {
 async fn a_listing_is_read_however_it_names_things() {
     let forms = [
         // The folder itself last, absolute addresses, a deeper entry, other escapes.
-        [&file("http://elsewhere/dav/My%20Mesh/a%26b"), &file("/dav/My%20Mesh/sub/no"), &folder("/dav/My%20Mesh")],
+        [
+            &file("http://elsewhere/dav/My%20Mesh/a%26b"),
+            &file("/dav/My%20Mesh/sub/no"),
+            &folder("/dav/My%20Mesh"),
+        ],
         // Not escaped at all; without the slash.
         [&file("/dav/My Mesh/a&amp;b"), &folder("/dav/My Mesh/"), &file("/dav/My Mesh/.hidden")],
         // Behind a proxy that moves paths.
@@ -321,7 +404,9 @@ async fn credentials_stay_at_their_origin() {
     let elsewhere = Server::start(|_| Reply::with(200, "application/octet-stream", "bait")).await;
     for status in [301, 302, 303, 307, 308] {
         let target = elsewhere.url.clone();
-        let server = Server::start(move |_| Reply::status(status).header("Location", format!("{target}/Mesh/x"))).await;
+        let server =
+            Server::start(move |_| Reply::status(status).header("Location", format!("{target}/Mesh/x")))
+                .await;
         assert_eq!(kinds(&client(&server)).await, [K::Protocol; 12]);
     }
     assert!(elsewhere.seen().is_empty(), "the other server was asked: {:?}", elsewhere.seen());
@@ -348,7 +433,11 @@ async fn a_redirect_within_the_origin_is_followed_without_changing_the_request()
     for location in ["/login?next=/dav/x", "/login", "/dav/x", "http://["] {
         let server = Server::start(move |_| Reply::status(302).header("Location", location)).await;
         assert_eq!(kind(client(&server).read_file("/x").await), K::Protocol, "{location}");
-        assert_eq!(kind(client(&server).write_file("/x", Body::from("body")).await), K::Protocol, "{location}");
+        assert_eq!(
+            kind(client(&server).write_file("/x", Body::from("body")).await),
+            K::Protocol,
+            "{location}"
+        );
     }
 }
 
@@ -427,7 +516,10 @@ async fn promises_are_not_believed() {
     assert_eq!(client.capabilities(), plain);
     let left = server.seen();
     let last = left.last().unwrap();
-    assert!(last.method == "DELETE" && last.path.starts_with("/dav/.interocitor-tmp-"), "not cleaned up: {last:?}");
+    assert!(
+        last.method == "DELETE" && last.path.starts_with("/dav/.interocitor-tmp-"),
+        "not cleaned up: {last:?}"
+    );
 }
 
 #[tokio::test]

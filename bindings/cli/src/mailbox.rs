@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use interocitor_core::mailbox::{FolderMailbox, StorageAdapter};
+use interocitor_core::mailbox::{FolderMailbox, StorageAdapter, WebDavConfig, WebDavMailbox};
 
 use crate::failure::{Failure, Outcome};
 
@@ -23,7 +23,11 @@ pub(crate) fn normalised(uri: &str) -> Outcome<String> {
 pub(crate) fn open(uri: &str) -> Outcome<Arc<dyn StorageAdapter>> {
     match Address::parse(uri)? {
         Address::Folder(path) => Ok(Arc::new(FolderMailbox::new(path))),
-        Address::WebDav(url) => webdav(url),
+        Address::WebDav(url) => {
+            let mailbox = WebDavConfig::new(url).and_then(|config| WebDavMailbox::new(&config));
+            // The engine's reason never shows the address.
+            Ok(Arc::new(mailbox.map_err(|error| Failure::invalid(format!("--mailbox: {error}")))?))
+        }
     }
 }
 

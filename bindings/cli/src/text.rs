@@ -21,11 +21,6 @@ pub(crate) fn shown(text: &str) -> String {
     out
 }
 
-/// How many columns a text takes on a terminal.
-pub(crate) fn width(text: &str) -> usize {
-    text.width()
-}
-
 /// The text cut to `most` columns, with an ellipsis where something is missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.width() <= most {

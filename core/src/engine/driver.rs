@@ -15,7 +15,7 @@ use super::{Connection, Inner};
 use crate::{error::Error, events::Event, sync::connect::backoff};
 
 /// The longest time between two polls of an idle mailbox.
-const LONGEST_POLL: Duration = Duration::from_secs(60);
+const LONGEST_POLL: Duration = Duration::from_mins(1);
 
 /// Base of the backoff after failures.
 const RETRY: Duration = Duration::from_secs(2);

@@ -31,7 +31,7 @@ pub(super) fn dump(tx: &Tx<'_>) -> Result<String> {
     out.extend_from_slice(format!(",\"epoch\":{epoch},\"generation\":{generation},\"tables\":{{").as_bytes());
     write_tables(&mut out, &tables, |out, rows| {
         let live = rows.iter().filter_map(|(id, json)| Some((id, json.as_ref()?)));
-        write_list(out, b"{}", live, |out, (id, json)| {
+        write_list(out, *b"{}", live, |out, (id, json)| {
             scan::write_string(out, id.as_bytes());
             out.push(b':');
             out.extend_from_slice(json.as_bytes());
@@ -40,7 +40,7 @@ pub(super) fn dump(tx: &Tx<'_>) -> Result<String> {
     out.extend_from_slice(b"},\"tombstones\":{");
     write_tables(&mut out, &tables, |out, rows| {
         let dead = rows.iter().filter(|(_, json)| json.is_none());
-        write_list(out, b"[]", dead, |out, (id, _)| scan::write_string(out, id.as_bytes()))
+        write_list(out, *b"[]", dead, |out, (id, _)| scan::write_string(out, id.as_bytes()))
     });
     out.extend_from_slice(b"}}");
     Ok(String::from_utf8_lossy(&out).into_owned())
@@ -63,7 +63,7 @@ fn write_tables(out: &mut Vec<u8>, tables: &[(Name, Rows)], write: impl Fn(&mut 
 /// Writes items between brackets; tells whether there were any.
 fn write_list<T>(
     out: &mut Vec<u8>,
-    brackets: &[u8; 2],
+    brackets: [u8; 2],
     items: impl Iterator<Item = T>,
     write: impl Fn(&mut Vec<u8>, T),
 ) -> bool {

@@ -180,7 +180,8 @@ impl Inner {
     async fn exchange<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
         self.check_open()?;
         let _one = self.exchange.lock().await;
-        let link = self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
+        let link =
+            self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
         self.set_status(ConnectionStatus::Syncing);
         let outcome = work(&link).await;
         self.note_outcome(outcome.as_ref().err());
@@ -238,8 +239,10 @@ impl Inner {
             let remote = self.remote();
             (remote.path.clone(), remote.adapter.clone())
         };
-        let path = path.ok_or(Error::invalid("remote path", "none is configured; the database is local only"))?;
-        let adapter = adapter.ok_or(Error::invalid("mailbox", "none is set; call set_remote_storage first"))?;
+        let path =
+            path.ok_or(Error::invalid("remote path", "none is configured; the database is local only"))?;
+        let adapter =
+            adapter.ok_or(Error::invalid("mailbox", "none is set; call set_remote_storage first"))?;
         let layout = Layout::new(&path);
         let link = |codec| Arc::new(Link::new(Arc::clone(&adapter), layout.clone(), codec));
         let resolved = self.secrets().resolve()?;
@@ -278,7 +281,9 @@ impl Inner {
                 Ok(None)
             }
             Ok(None) | Err(Error::MeshEncryptionMismatch { .. }) => Err(Error::PassphraseRequired),
-            Ok(Some(_)) => Err(Error::MeshEncryptionMismatch { mesh_encrypted: false, client_encrypted: true }),
+            Ok(Some(_)) => {
+                Err(Error::MeshEncryptionMismatch { mesh_encrypted: false, client_encrypted: true })
+            }
             Err(error) if error.mailbox_kind().is_some() || error.is_retryable() => {
                 Ok(Some(Connection::Offline { stage: "manifest", error }))
             }

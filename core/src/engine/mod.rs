@@ -136,6 +136,7 @@ impl Inner {
     }
 }
 
+#[expect(clippy::unused_async, reason = "async by contract: a store may come to work on a thread of its own")]
 impl Interocitor {
     /// Name of the app, as configured.
     pub fn app_name(&self) -> &str {

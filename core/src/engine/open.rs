@@ -30,7 +30,10 @@ impl Interocitor {
     /// schema, `MESH_CREDENTIAL_MISMATCH` where the saved credential is of another mesh than the store.
     pub async fn open(config: Config) -> Result<Self> {
         if let Some(id) = config.device_id.as_deref().filter(|id| !is_usable_device_id(id)) {
-            return Err(Error::invalid("device id", format!("{id:?} may hold letters, digits, '-', '_' and '.' only")));
+            return Err(Error::invalid(
+                "device id",
+                format!("{id:?} may hold letters, digits, '-', '_' and '.' only"),
+            ));
         }
         let saved = match &config.credentials {
             Some(credentials) => credentials.load(&credential_name(&config)).await?,
@@ -46,8 +49,9 @@ impl Interocitor {
                 StoreLocation::Memory => Arc::new(MemoryStore::new()?),
             };
             let path = store.path().cloned();
-            let identity = store
-                .write_with(Durability::Power, |tx| identify(tx, &*host, path.as_deref(), wanted.as_deref()))?;
+            let identity = store.write_with(Durability::Power, |tx| {
+                identify(tx, &*host, path.as_deref(), wanted.as_deref())
+            })?;
             if let Some(app_schema) = &app_schema {
                 store.write_with(Durability::Process, |tx| schema::apply(tx, app_schema))?;
             }
@@ -100,7 +104,8 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         device: Name::from(identity.device_id.as_str()),
         install: identity.install_id.clone(),
     };
-    let secrets = Secrets { encrypted: config.encrypted, passphrase: config.passphrase.clone(), anchor: None };
+    let secrets =
+        Secrets { encrypted: config.encrypted, passphrase: config.passphrase.clone(), anchor: None };
     let remote = Remote {
         path: config.remote_path.clone(),
         adapter: None,
@@ -195,8 +200,10 @@ fn identify(tx: &Tx<'_>, host: &dyn Host, path: Option<&Path>, wanted: Option<&s
         install_id: ids::uuid_v4(host),
     };
     if let Some(marker) = &marker {
-        write_marker(marker, &identity.install_id)
-            .map_err(|error| Error::StoreOpen { path: marker.display().to_string(), reason: error.to_string() })?;
+        write_marker(marker, &identity.install_id).map_err(|error| Error::StoreOpen {
+            path: marker.display().to_string(),
+            reason: error.to_string(),
+        })?;
     }
     // Should the device id be fixed by the app, the clock at least moves past everything in the copy.
     let mut engine = tx.engine()?;

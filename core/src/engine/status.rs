@@ -83,6 +83,7 @@ pub struct Device {
     pub is_this_device: bool,
 }
 
+#[expect(clippy::unused_async, reason = "async by contract: a store may come to work on a thread of its own")]
 impl Interocitor {
     /// How things stand.
     ///

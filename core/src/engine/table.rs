@@ -23,6 +23,7 @@ pub struct Table {
     name: Name,
 }
 
+#[expect(clippy::unused_async, reason = "async by contract: a store may come to work on a thread of its own")]
 impl Table {
     pub(super) fn new(inner: Arc<Inner>, name: Name) -> Self {
         Self { inner, name }

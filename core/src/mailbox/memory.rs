@@ -208,7 +208,8 @@ impl StorageAdapter for MemoryMailbox {
             return Err(not_found("list", &folder));
         }
         let prefix = prefix_of(&folder);
-        let below = tree.files.range::<str, _>(from(&prefix)).take_while(|(file, _)| file.starts_with(&prefix));
+        let below =
+            tree.files.range::<str, _>(from(&prefix)).take_while(|(file, _)| file.starts_with(&prefix));
         Ok(below
             .filter_map(|(file, stored)| visible_child(file, &prefix).map(|name| stored.entry(name, file)))
             .collect())
@@ -222,7 +223,8 @@ impl StorageAdapter for MemoryMailbox {
             return Err(not_found("list", &folder));
         }
         let prefix = prefix_of(&folder);
-        let below = tree.folders.range::<str, _>(from(&prefix)).take_while(|child| child.starts_with(&prefix));
+        let below =
+            tree.folders.range::<str, _>(from(&prefix)).take_while(|child| child.starts_with(&prefix));
         Ok(below.filter_map(|child| visible_child(child, &prefix).map(str::to_owned)).collect())
     }
 

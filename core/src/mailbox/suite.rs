@@ -8,9 +8,7 @@ use bytes::Bytes;
 use futures_util::future::{self, BoxFuture};
 use futures_util::{StreamExt, stream};
 
-use super::{
-    Body, ByteStream, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, StorageAdapter,
-};
+use super::{Body, ByteStream, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, StorageAdapter};
 
 /// Makes one more client of the same remote.
 pub type Make<'a> = &'a (dyn Fn() -> Arc<dyn StorageAdapter> + Sync);
@@ -476,9 +474,10 @@ async fn create_race(remote: &Remote<'_>) {
     let racers = future::join_all((0..RACERS).map(|_| remote.another())).await;
     for round in 0..ROUNDS {
         let path = remote.path(&format!("round {round}"));
-        let race = racers.iter().enumerate().map(|(racer, client)| {
-            client.create_file(&path, Body::from(noise(1000 + racer, 1)))
-        });
+        let race = racers
+            .iter()
+            .enumerate()
+            .map(|(racer, client)| client.create_file(&path, Body::from(noise(1000 + racer, 1))));
         let mut winners = Vec::new();
         for (racer, outcome) in future::join_all(race).await.into_iter().enumerate() {
             match outcome {
@@ -497,12 +496,14 @@ async fn create_race(remote: &Remote<'_>) {
 
 async fn replace(remote: &Remote<'_>) {
     use MailboxErrorKind::Conflict;
-    ok("ensure", remote.client.ensure_folder(&remote.folder).await);
-    if !remote.client.capabilities().conditional_replace {
-        return;
-    }
     let client = &remote.client;
     let path = remote.path("file");
+    remote.write("file", "zero").await;
+    let zero = ok("stat", client.metadata(&path).await).and_then(|facts| facts.etag);
+    if zero.is_none() && !client.capabilities().conditional_replace {
+        return;
+    }
+    ok("delete", client.delete_file(&path).await);
     fails("replace a missing file", client.replace_file(&path, Body::from("x"), "etag").await, Conflict);
     remote.write("file", "one").await;
     let first = remote.etag("file").await;

@@ -251,7 +251,8 @@ impl<'a> Column<'a> {
             b'"' => {
                 let text = raw.get(1..raw.len() - 1)?;
                 // Keys spell only these otherwise. No early end, so that this runs many bytes at a time.
-                let is_plain = !text.iter().fold(false, |odd, byte| odd | (*byte == b'\\') | (*byte & 0xfe == 0xee));
+                let is_plain =
+                    !text.iter().fold(false, |odd, byte| odd | (*byte == b'\\') | (*byte & 0xfe == 0xee));
                 let text = if is_plain { text.into() } else { key::of(raw)?.split_off(1).into() };
                 Some(Column::Text(text))
             }
@@ -308,7 +309,21 @@ mod tests {
     }
 
     const COLUMNS: [&str; 16] = [
-        "", "null", "false", "true", "-1", "-0", "0.0", "1", "1e3", "\"\"", "\"1\"", "\"a\"", "\"ab\"", "[]", "[1]",
+        "",
+        "null",
+        "false",
+        "true",
+        "-1",
+        "-0",
+        "0.0",
+        "1",
+        "1e3",
+        "\"\"",
+        "\"1\"",
+        "\"a\"",
+        "\"ab\"",
+        "[]",
+        "[1]",
         "{\"a\":1,\"b\":2}",
     ];
 
@@ -330,7 +345,10 @@ mod tests {
             (Condition::StartsWith("a".into()), vec!["\"a\"", "\"ab\""]),
             (Condition::StartsWith(String::new()), vec!["\"\"", "\"1\"", "\"a\"", "\"ab\""]),
             (Condition::AnyOf(vec![]), vec![]),
-            (Condition::AnyOf(["null", "1", "\"a\"", "1", "[]", "true"].map(value).to_vec()), vec!["true", "1", "\"a\"", "[]"]),
+            (
+                Condition::AnyOf(["null", "1", "\"a\"", "1", "[]", "true"].map(value).to_vec()),
+                vec!["true", "1", "\"a\"", "[]"],
+            ),
         ] {
             assert_eq!(matching(&condition, &COLUMNS), wanted, "{condition:?}");
         }
@@ -346,9 +364,12 @@ mod tests {
         assert_eq!(between("-1", "1", true, false), ["-0", "0.0", "1"]);
         assert_eq!(between("-1", "1", false, true), ["-1", "-0", "0.0"]);
         assert_eq!(between("1", "1", false, false), ["1"]);
-        for (low, high, low_open, high_open) in
-            [("1", "1", true, false), ("1", "-1", false, false), ("1", "\"a\"", false, false), ("null", "1", false, false)]
-        {
+        for (low, high, low_open, high_open) in [
+            ("1", "1", true, false),
+            ("1", "-1", false, false),
+            ("1", "\"a\"", false, false),
+            ("null", "1", false, false),
+        ] {
             assert!(between(low, high, low_open, high_open).is_empty());
             let condition = Condition::Between { low: value(low), high: value(high), low_open, high_open };
             assert!(Test::new(&condition).key_ranges().is_empty());
@@ -357,7 +378,9 @@ mod tests {
 
     #[test]
     fn strings_order_as_keys_do() {
-        let above = |operand: &str, column: &str| Test::new(&Condition::Above(value(operand))).matches(column.as_bytes());
+        let above = |operand: &str, column: &str| {
+            Test::new(&Condition::Above(value(operand))).matches(column.as_bytes())
+        };
         // U+1F600 is a surrogate pair, which stands before U+FF5E; written as an escape as well.
         assert!(above("\"\u{1f600}\"", "\"\u{ff5e}\"") && !above("\"\u{ff5e}\"", "\"\u{1f600}\""));
         assert!(above("\"\u{1f600}\"", "\"\\uff5e\""));
@@ -367,7 +390,8 @@ mod tests {
 
     #[test]
     fn operands_are_not_shown() {
-        let between = Condition::Between { low: value("41"), high: value("42"), low_open: true, high_open: false };
+        let between =
+            Condition::Between { low: value("41"), high: value("42"), low_open: true, high_open: false };
         for condition in [
             Condition::Equals(value("\"secret\"")),
             Condition::StartsWith("secret".into()),

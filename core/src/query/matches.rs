@@ -35,7 +35,14 @@ pub(super) struct Matches {
 
 impl Matches {
     pub(super) fn new(wanted: usize) -> Self {
-        Self { bytes: Vec::new(), spans: Vec::new(), wanted, in_order: true, has_odd_ids: false, is_cut: false }
+        Self {
+            bytes: Vec::new(),
+            spans: Vec::new(),
+            wanted,
+            in_order: true,
+            has_odd_ids: false,
+            is_cut: false,
+        }
     }
 
     pub(super) fn len(&self) -> usize {

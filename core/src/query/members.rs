@@ -45,7 +45,8 @@ fn scan(json: &[u8], names: &[Name], found: &mut [Range<usize>]) -> Option<()> {
             _ => return None,
         };
         if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-            missing -= usize::from(slot.is_empty());
+            let is_first = slot.end == 0;
+            missing -= usize::from(is_first);
             *slot = value;
         }
         if is_last {
@@ -62,7 +63,7 @@ fn string_end(json: &[u8], quote: usize) -> Option<(usize, bool)> {
     }
     let (mut at, mut is_escaped) = (quote + 1, false);
     loop {
-        at += json.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        at += position(json.get(at..)?, |byte| matches!(byte, b'"' | b'\\'))?;
         if json.get(at) == Some(&b'"') {
             return Some((at + 1, is_escaped));
         }
@@ -78,7 +79,7 @@ fn value_end(json: &[u8], start: usize) -> Option<usize> {
         b'{' | b'[' => {
             let (mut at, mut depth) = (start, 0usize);
             loop {
-                at += json.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))?;
+                at += position(json.get(at..)?, |byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))?;
                 match json.get(at)? {
                     b'"' => at = string_end(json, at)?.0,
                     b'{' | b'[' => {
@@ -102,6 +103,15 @@ fn value_end(json: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// The first byte that is wanted. Looks at many bytes at a time where none is, as in long strings.
+fn position(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    const STEP: usize = 16;
+    let has_none = |step: &&[u8]| !step.iter().fold(false, |found, byte| found | is_wanted(*byte));
+    let passed = STEP * bytes.chunks_exact(STEP).take_while(has_none).count();
+    let rest = bytes.get(passed..)?.iter().position(|byte| is_wanted(*byte))?;
+    Some(passed + rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +132,10 @@ mod tests {
     #[test]
     fn members_are_found_whatever_stands_around_them() {
         let json = r#"{"a":[{"b":"]}\"","c":[]}],"b":-1.5e3,"q\"\\":"x\\","":{},"c":"\"b\":2"}"#;
-        assert_eq!(values(json, &["b", "q\"\\", "", "c", "d"]).unwrap(), ["-1.5e3", r#""x\\""#, "{}", r#""\"b\":2""#, ""]);
+        assert_eq!(
+            values(json, &["b", "q\"\\", "", "c", "d"]).unwrap(),
+            ["-1.5e3", r#""x\\""#, "{}", r#""\"b\":2""#, ""]
+        );
         assert_eq!(values("{}", &["a"]).unwrap(), [""]);
         assert_eq!(values(json, &[]).unwrap(), [""; 0]);
     }
@@ -143,7 +156,20 @@ mod tests {
 
     #[test]
     fn damage_is_told() {
-        for json in ["", "x", "{", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":[", "{\"a\":}", "{\"a\":1", "{\"a\":1x", "{\"a\":\"\\", "[]"] {
+        for json in [
+            "",
+            "x",
+            "{",
+            "{\"a",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":[",
+            "{\"a\":}",
+            "{\"a\":1",
+            "{\"a\":1x",
+            "{\"a\":\"\\",
+            "[]",
+        ] {
             assert!(values(json, &["a"]).is_err(), "{json}");
         }
     }

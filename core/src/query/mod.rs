@@ -19,7 +19,7 @@ use std::fmt;
 pub use condition::Condition;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     row::DamagedRow,
     store::Tx,
     value::{Name, scan},
@@ -37,7 +37,10 @@ pub struct Row {
 impl fmt::Debug for Row {
     /// Values are the user's data: only their size is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Row").field("id", &self.id).field("json", &format_args!("{} bytes", self.json.len())).finish()
+        f.debug_struct("Row")
+            .field("id", &self.id)
+            .field("json", &format_args!("{} bytes", self.json.len()))
+            .finish()
     }
 }
 
@@ -158,5 +161,3 @@ impl Query {
         (position(self.offset), position(end))
     }
 }
-#[cfg(test)]
-mod bench_tmp;

@@ -47,8 +47,14 @@ mod tests {
             ["[]", "0"],
         ];
         for pair in order.windows(2) {
-            assert!(bytes(&pair[0], Direction::Ascending) < bytes(&pair[1], Direction::Ascending), "{pair:?}");
-            assert!(bytes(&pair[0], Direction::Descending) > bytes(&pair[1], Direction::Descending), "{pair:?}");
+            assert!(
+                bytes(&pair[0], Direction::Ascending) < bytes(&pair[1], Direction::Ascending),
+                "{pair:?}"
+            );
+            assert!(
+                bytes(&pair[0], Direction::Descending) > bytes(&pair[1], Direction::Descending),
+                "{pair:?}"
+            );
         }
     }
 

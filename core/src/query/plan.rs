@@ -6,7 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{Direction, Query, condition::Test, matches::{Matches, is_odd}, members, order};
+use super::{
+    Direction, Query,
+    condition::Test,
+    matches::{Matches, is_odd},
+    members, order,
+};
 use crate::{
     error::Result,
     store::{
@@ -188,7 +193,13 @@ impl Plan {
 
     /// Looks for the wanted rows in their order. Tells whether they are complete: it gives up when that
     /// would cost more than going through `source`.
-    fn walk_in_order(&self, tx: &Tx<'_>, source: Source<'_>, wanted: usize, matches: &mut Matches) -> Result<bool> {
+    fn walk_in_order(
+        &self,
+        tx: &Tx<'_>,
+        source: Source<'_>,
+        wanted: usize,
+        matches: &mut Matches,
+    ) -> Result<bool> {
         let mut budget = source.rows.min(FEW + source.rows / PASS);
         if u64::try_from(wanted).unwrap_or(u64::MAX).saturating_mul(CHANCE) > budget {
             return Ok(false);
@@ -210,11 +221,16 @@ impl Plan {
                 candidate.set_order(json);
                 let order = &candidate.order;
                 // Rows with one key come in any order: all of them belong to the choice.
-                if matches.len() >= wanted && !matches.last_order().starts_with(&order[..candidate.first_end]) {
+                if matches.len() >= wanted && !matches.last_order().starts_with(&order[..candidate.first_end])
+                {
                     return Ok(ControlFlow::Break(()));
                 }
                 matches.push(order, id, json);
-                Ok(if by_id && matches.len() >= wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                Ok(if by_id && matches.len() >= wanted {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
             })?;
             if flow.is_break() {
                 break;
@@ -231,7 +247,9 @@ impl Plan {
         let is_descending = *direction == Direction::Descending;
         let by_key = |range| Walk::ByKey { slot, range, is_descending };
         let clause = self.clauses.iter().enumerate().find(|(_, clause)| clause.field == *field);
-        let Some((at, Clause { index: Some(index), .. })) = clause else { return Some((vec![by_key(None)], None)) };
+        let Some((at, Clause { index: Some(index), .. })) = clause else {
+            return Some((vec![by_key(None)], None));
+        };
         let mut walks: Vec<Walk<'_>> = index.ranges.iter().map(|range| by_key(Some(range))).collect();
         if is_descending {
             walks.reverse();

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::Clock,
+    error::Error,
     row::{Cell, RowState},
     store::{Durability, FileStore, MemoryStore, Store, fields::WantedField},
     value::{Value, canonical, key},
@@ -22,7 +23,8 @@ fn value(json: &str) -> Value {
 fn live(columns: &[(Name, Value)]) -> RowState {
     let mut state = RowState::default();
     for (name, value) in columns {
-        state.set(Cell { name: name.clone(), clock: clock(1), value: value.clone() });
+        state.cells.retain(|cell| cell.name != *name);
+        state.cells.push(Cell { name: name.clone(), clock: clock(1), value: value.clone() });
     }
     state
 }
@@ -50,7 +52,10 @@ fn index(store: &dyn Store, fields: &[&Name]) {
 /// A store with rows of one column `f`.
 fn column(values: &[&str]) -> MemoryStore {
     let store = MemoryStore::new().unwrap();
-    let rows = values.iter().enumerate().map(|(at, json)| (format!("r{at}").into(), live(&[("f".into(), value(json))])));
+    let rows = values
+        .iter()
+        .enumerate()
+        .map(|(at, json)| (format!("r{at}").into(), live(&[("f".into(), value(json))])));
     fill(&store, &rows.collect::<Vec<_>>());
     store
 }
@@ -138,7 +143,10 @@ fn missing_and_null_stand_first_or_last_and_ties_go_on() {
         assert_eq!(ids(store, &t().order_by("f", up)), ["b", "d", "c", "e", "f", "a", "g"]);
         assert_eq!(ids(store, &t().order_by("f", down)), ["g", "a", "c", "e", "f", "b", "d"]);
         assert_eq!(ids(store, &t().order_by("f", up).order_by("g", up)), ["b", "d", "e", "f", "c", "a", "g"]);
-        assert_eq!(ids(store, &t().order_by("f", down).order_by("g", down)), ["g", "a", "c", "e", "f", "d", "b"]);
+        assert_eq!(
+            ids(store, &t().order_by("f", down).order_by("g", down)),
+            ["g", "a", "c", "e", "f", "d", "b"]
+        );
         assert_eq!(ids(store, &t().order_by("f", up).order_by("g", down).offset(1).limit(1)), ["b"]);
         assert_eq!(ids(store, &t().order_by("f", up).order_by("f", down).limit(1)), ["b"]);
     }
@@ -150,7 +158,8 @@ fn odd_field_names() {
     let names: Vec<Name> = names.into_iter().chain([Name::from_wtf8(b"\xed\xb0\x80x")]).collect();
     let store = MemoryStore::new().unwrap();
     for (at, name) in names.iter().enumerate() {
-        let columns: Vec<_> = names.iter().map(|other| (other.clone(), value(if other == name { "1" } else { "0" }))).collect();
+        let columns: Vec<_> =
+            names.iter().map(|other| (other.clone(), value(if other == name { "1" } else { "0" }))).collect();
         fill(&store, &[(at.to_string().into(), live(&columns))]);
     }
     let store: &dyn Store = &store;
@@ -172,7 +181,9 @@ fn deep_and_huge_values() {
     let store: &dyn Store = &store;
     for indexed in [&[][..], &[&"f".into()]] {
         index(store, indexed);
-        for (at, json) in [deep.as_str(), &huge, "1e999", "123456789012345678901234567890.0"].iter().enumerate() {
+        for (at, json) in
+            [deep.as_str(), &huge, "1e999", "123456789012345678901234567890.0"].iter().enumerate()
+        {
             assert_eq!(ids(store, &t().filter("f", Condition::Equals(value(json)))), [format!("r{at}")]);
         }
         assert_eq!(ids(store, &t().filter("f", Condition::StartsWith("xxx".into()))), ["r1"]);
@@ -220,16 +231,22 @@ fn another_process_may_move_the_indexes() {
 fn a_damaged_row_is_an_error() {
     let store = column(&["1", "2"]);
     let store: &dyn Store = &store;
-    store.write_with(Durability::Process, |tx| tx.run_sql("UPDATE t_1 SET data = '{\"f\":[' WHERE rid = 2")).unwrap();
+    store
+        .write_with(Durability::Process, |tx| tx.run_sql("UPDATE t_1 SET data = '{\"f\":[' WHERE rid = 2"))
+        .unwrap();
     let outcome = store.read_with(|tx| run(tx, &t().filter("f", Condition::Equals(value("1")))));
     assert!(matches!(outcome, Err(Error::StoreCorrupt { .. })), "{outcome:?}");
-    store.write_with(Durability::Process, |tx| tx.run_sql("UPDATE t_1 SET data = x'7bff7d' WHERE rid = 2")).unwrap();
+    store
+        .write_with(Durability::Process, |tx| tx.run_sql("UPDATE t_1 SET data = x'7bff7d' WHERE rid = 2"))
+        .unwrap();
     assert!(matches!(store.read_with(|tx| run(tx, &t())), Err(Error::StoreCorrupt { .. })));
 }
 
 /// The same answer worked out from the definitions, one row at a time.
 fn model(rows: &[(Name, RowState)], query: &Query) -> Vec<Row> {
-    let key_in = |row: &RowState, field: &Name| row.cell(field).and_then(|cell| key::of(cell.value.as_str().as_bytes()));
+    let key_in = |row: &RowState, field: &Name| {
+        row.cell(field).and_then(|cell| key::of(cell.value.as_str().as_bytes()))
+    };
     let mut found: Vec<&(Name, RowState)> = rows
         .iter()
         .filter(|(_, row)| row.is_live())
@@ -256,7 +273,9 @@ fn meets(column: &Value, condition: &Condition) -> bool {
     let column_key = key(column).unwrap();
     let within = |low: Bound<&Value>, high: Bound<&Value>| {
         let one_type = |bound: Bound<&Value>| match bound {
-            Bound::Included(value) | Bound::Excluded(value) => key(value).is_some_and(|key| key[0] == column_key[0]),
+            Bound::Included(value) | Bound::Excluded(value) => {
+                key(value).is_some_and(|key| key[0] == column_key[0])
+            }
             Bound::Unbounded => true,
         };
         let above = match low {
@@ -275,12 +294,16 @@ fn meets(column: &Value, condition: &Condition) -> bool {
     match condition {
         Condition::Equals(value) if value.as_str().starts_with(['[', '{']) => canonical::same(column, value),
         Condition::Equals(value) => Some(column_key) == key(value),
-        Condition::AnyOf(values) => values.iter().any(|value| meets(column, &Condition::Equals(value.clone()))),
+        Condition::AnyOf(values) => {
+            values.iter().any(|value| meets(column, &Condition::Equals(value.clone())))
+        }
         Condition::Above(value) => within(Bound::Excluded(value), Bound::Unbounded),
         Condition::AboveOrEqual(value) => within(Bound::Included(value), Bound::Unbounded),
         Condition::Below(value) => within(Bound::Unbounded, Bound::Excluded(value)),
         Condition::BelowOrEqual(value) => within(Bound::Unbounded, Bound::Included(value)),
-        Condition::Between { low, high, low_open, high_open } => within(open(low, low_open), open(high, high_open)),
+        Condition::Between { low, high, low_open, high_open } => {
+            within(open(low, low_open), open(high, high_open))
+        }
         Condition::StartsWith(prefix) => scan::Cursor::new(column.as_str().as_bytes())
             .string()
             .is_ok_and(|text| text.starts_with(prefix.as_bytes())),
@@ -288,9 +311,30 @@ fn meets(column: &Value, condition: &Condition) -> bool {
 }
 
 const VALUES: [&str; 24] = [
-    "null", "true", "false", "0", "-0.0", "1", "1.0", "-1", "2e0", "1e400", "\"\"", "\"a\"", "\"\\u0061\"", "\"ab\"",
-    "\"\\u0000\"", "\"1\"", "\"\u{1f600}\"", "\"\u{ff5e}\"", "\"\\ud83d\"", "\"\\ud83d\\ude00x\"", "[]", "{\"a\":1,\"b\":2}",
-    "{\"b\":2.0,\"a\":1}", "[1]",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0.0",
+    "1",
+    "1.0",
+    "-1",
+    "2e0",
+    "1e400",
+    "\"\"",
+    "\"a\"",
+    "\"\\u0061\"",
+    "\"ab\"",
+    "\"\\u0000\"",
+    "\"1\"",
+    "\"\u{1f600}\"",
+    "\"\u{ff5e}\"",
+    "\"\\ud83d\"",
+    "\"\\ud83d\\ude00x\"",
+    "[]",
+    "{\"a\":1,\"b\":2}",
+    "{\"b\":2.0,\"a\":1}",
+    "[1]",
 ];
 
 /// Indexed in one of the stores: the first two.
@@ -321,8 +365,9 @@ fn any_condition() -> impl Strategy<Value = Condition> {
         any_value().prop_map(Condition::AboveOrEqual),
         any_value().prop_map(Condition::Below),
         any_value().prop_map(Condition::BelowOrEqual),
-        (any_value(), any_value(), any::<bool>(), any::<bool>())
-            .prop_map(|(low, high, low_open, high_open)| Condition::Between { low, high, low_open, high_open }),
+        (any_value(), any_value(), any::<bool>(), any::<bool>()).prop_map(
+            |(low, high, low_open, high_open)| Condition::Between { low, high, low_open, high_open }
+        ),
         prop::sample::select(&["", "a", "ab", "\0", "\u{1f600}", "\u{ff5e}", "z"][..])
             .prop_map(|prefix| Condition::StartsWith(prefix.into())),
         prop::collection::vec(any_value(), 0..5).prop_map(Condition::AnyOf),

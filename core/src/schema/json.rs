@@ -55,19 +55,17 @@ fn read(cursor: &mut Cursor<'_>) -> Parsed<SchemaBuilder> {
 
 fn table(cursor: &mut Cursor<'_>) -> Parsed<TableSchema> {
     let mut table = TableSchema::default();
-    cursor.object(|key, cursor| {
-        match &*key {
-            b"fields" => cursor.object(|name, cursor| {
-                table.fields.push((Name::from_wtf8(&name), field(cursor)?));
-                Ok::<_, Problem>(())
-            }),
-            b"indexes" => cursor.array(|cursor| {
-                table.indexes.push(index(cursor)?);
-                Ok::<_, Problem>(())
-            }),
-            b"merge" => merge(cursor, &mut table),
-            _ => skip(cursor),
-        }
+    cursor.object(|key, cursor| match &*key {
+        b"fields" => cursor.object(|name, cursor| {
+            table.fields.push((Name::from_wtf8(&name), field(cursor)?));
+            Ok::<_, Problem>(())
+        }),
+        b"indexes" => cursor.array(|cursor| {
+            table.indexes.push(index(cursor)?);
+            Ok::<_, Problem>(())
+        }),
+        b"merge" => merge(cursor, &mut table),
+        _ => skip(cursor),
     })?;
     Ok(table)
 }

@@ -63,10 +63,18 @@ fn the_javascript_form_is_read() {
     assert_eq!(schema.wanted_fields(), built.wanted_fields());
     let (tables, wanted) = schema.wanted_fields();
     assert_eq!(tables, ["notes", "plain", "tasks"].map(Name::from));
-    let wanted: Vec<_> = wanted.iter().map(|want| (want.table.as_str().unwrap(), want.field.as_str().unwrap(), want.is_unique)).collect();
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|want| (want.table.as_str().unwrap(), want.field.as_str().unwrap(), want.is_unique))
+        .collect();
     assert_eq!(
         wanted,
-        [("notes", "author", false), ("notes", "slug", true), ("tasks", "slug", true), ("tasks", "status", false)]
+        [
+            ("notes", "author", false),
+            ("notes", "slug", true),
+            ("tasks", "slug", true),
+            ("tasks", "status", false)
+        ]
     );
     assert_eq!(schema.fields(&"tasks".into()).count(), 5);
     assert_eq!(schema.fields(&"other".into()).count(), 0);
@@ -75,7 +83,8 @@ fn the_javascript_form_is_read() {
 #[test]
 fn the_nearest_strategy_holds() {
     let schema = Schema::from_json(FROM_JAVASCRIPT).unwrap();
-    let schema = schema.with_merge("votes", Some("n".into()), MergeStrategy::Custom(Arc::new(|_| Vec::new())));
+    let schema =
+        schema.with_merge("votes", Some("n".into()), MergeStrategy::Custom(Arc::new(|_| Vec::new())));
     let strategies = schema.strategies(MergeStrategy::LocalWins);
     let of = |table: &str, field: &str| format!("{:?}", strategies.of(&table.into(), &field.into()));
     assert_eq!(of("tasks", "title"), "local-wins");
@@ -94,12 +103,18 @@ fn unusable_schemas_are_refused() {
     assert!(table(TableSchema::new().field("f", Field::string().unique().optional())).contains("optional"));
     assert!(table(TableSchema::new().field("f", Field::string().optional()).index("f")).contains("optional"));
     assert!(table(TableSchema::new().field("f", Field::json().index())).contains("kind"));
-    assert!(table(TableSchema::new().field("f", Field::string()).field("f", Field::number())).contains("twice"));
+    assert!(
+        table(TableSchema::new().field("f", Field::string()).field("f", Field::number())).contains("twice")
+    );
     assert!(table(TableSchema::new().field("", Field::string())).contains("name"));
     assert!(table(TableSchema::new().index("")).contains("name"));
-    let two = TableSchema::new().merge_field("f", MergeStrategy::LocalWins).merge_field("f", MergeStrategy::LocalWins);
+    let two = TableSchema::new()
+        .merge_field("f", MergeStrategy::LocalWins)
+        .merge_field("f", MergeStrategy::LocalWins);
     assert!(table(two).contains("two"));
-    assert!(table((0..65).fold(TableSchema::new(), |table, at| table.index(format!("f{at}")))).contains("64"));
+    assert!(
+        table((0..65).fold(TableSchema::new(), |table, at| table.index(format!("f{at}")))).contains("64")
+    );
     assert!(refusal(Schema::builder().table("", TableSchema::new()).build()).contains("name"));
     let twice = Schema::builder().table("t", TableSchema::new()).table("t", TableSchema::new());
     assert!(refusal(twice.build()).contains("twice"));
@@ -127,7 +142,12 @@ fn unusable_texts_are_refused() {
     ] {
         refusal(Schema::from_json(text));
     }
-    assert!(Schema::from_json("{\"tables\":{},\"version\":null,\"mergeStrategy\":null}").unwrap().version().is_none());
+    assert!(
+        Schema::from_json("{\"tables\":{},\"version\":null,\"mergeStrategy\":null}")
+            .unwrap()
+            .version()
+            .is_none()
+    );
 }
 
 #[test]
@@ -169,7 +189,11 @@ fn the_fingerprint_tells_tables_fields_and_indexes() {
 
 fn put(store: &dyn Store, id: &str, value: &str) {
     let clock = Clock { ts: 1, counter: 0, node: "n".into() };
-    let cells = ["f", "g"].map(|name| Cell { name: name.into(), clock: clock.clone(), value: Value::parse(value).unwrap() });
+    let cells = ["f", "g"].map(|name| Cell {
+        name: name.into(),
+        clock: clock.clone(),
+        value: Value::parse(value).unwrap(),
+    });
     store
         .write_with(Durability::Process, |tx| {
             let table = tx.ensure_table(&"t".into())?;
@@ -184,7 +208,9 @@ fn keys_of(store: &dyn Store, field: &str) -> Option<Vec<Option<Vec<u8>>>> {
         .read_with(|tx| {
             tx.engine()?;
             let table = tx.table(&"t".into())?.unwrap();
-            let Some(field) = table.fields.iter().find(|known| known.name == field.into()) else { return Ok(None) };
+            let Some(field) = table.fields.iter().find(|known| known.name == field.into()) else {
+                return Ok(None);
+            };
             Ok(Some(tx.stored_keys(&table, field.slot)?))
         })
         .unwrap()

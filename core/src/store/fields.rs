@@ -40,7 +40,9 @@ impl KeyRange {
     /// The range as a condition on a key column, and its parameters.
     pub(super) fn to_sql(&self, slot: i64) -> (String, Vec<&Vec<u8>>) {
         match (&self.low, &self.high) {
-            (Bound::Included(low), Bound::Included(high)) if low == high => (format!("k_{slot} = ?"), vec![low]),
+            (Bound::Included(low), Bound::Included(high)) if low == high => {
+                (format!("k_{slot} = ?"), vec![low])
+            }
             (low, high) => {
                 let (mut terms, mut keys) = (Vec::new(), Vec::new());
                 for (bound, including, excluding) in [(low, ">=", ">"), (high, "<=", "<")] {
@@ -52,7 +54,8 @@ impl KeyRange {
                     terms.push(format!("k_{slot} {operator} ?"));
                     keys.push(key);
                 }
-                let sql = if terms.is_empty() { format!("k_{slot} IS NOT NULL") } else { terms.join(" AND ") };
+                let sql =
+                    if terms.is_empty() { format!("k_{slot} IS NOT NULL") } else { terms.join(" AND ") };
                 (sql, keys)
             }
         }
@@ -61,7 +64,13 @@ impl KeyRange {
 
 impl Tx<'_> {
     /// Number of keys in a range of a field, counted in its index alone and no further than `at_most`.
-    pub(crate) fn count_keys(&self, table: &TableInfo, slot: i64, range: &KeyRange, at_most: u64) -> Result<u64> {
+    pub(crate) fn count_keys(
+        &self,
+        table: &TableInfo,
+        slot: i64,
+        range: &KeyRange,
+        at_most: u64,
+    ) -> Result<u64> {
         let (condition, keys) = range.to_sql(slot);
         let at_most = signed(at_most);
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM t_{} WHERE {condition} LIMIT ?)", table.id);
@@ -83,8 +92,10 @@ impl Tx<'_> {
 
     fn reconcile_table(&self, table: &TableInfo, wants: &[&WantedField]) -> Result<bool> {
         let id = table.id;
-        let columns = self.names("SELECT name FROM pragma_table_info(?1) WHERE name LIKE 'k\\_%' ESCAPE '\\'", id)?;
-        let indexes = self.names("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?1", id)?;
+        let columns =
+            self.names("SELECT name FROM pragma_table_info(?1) WHERE name LIKE 'k\\_%' ESCAPE '\\'", id)?;
+        let indexes =
+            self.names("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?1", id)?;
         let wish = |field: &IndexedField| wants.iter().find(|want| want.field == field.name);
         let (kept, gone): (Vec<&IndexedField>, Vec<&IndexedField>) = table
             .fields
@@ -122,8 +133,12 @@ impl Tx<'_> {
             .map(|(want, slot)| IndexedField { name: want.field.clone(), slot, is_unique: want.is_unique })
             .collect();
         for IndexedField { name, slot, is_unique } in &added {
-            self.sql("INSERT INTO fields VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![id, Text(name.as_bytes()), slot, is_unique])?;
+            self.sql("INSERT INTO fields VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                id,
+                Text(name.as_bytes()),
+                slot,
+                is_unique
+            ])?;
             self.conn().execute_batch(&format!("ALTER TABLE t_{id} ADD COLUMN k_{slot} BLOB"))?;
             changed = true;
         }
@@ -132,8 +147,10 @@ impl Tx<'_> {
             let index = format!("i_{id}_{}", field.slot);
             if !indexes.contains(&index) || changed {
                 // After the fill: an index built in one go is smaller and faster than one grown row by row.
-                self.conn()
-                    .execute_batch(&format!("CREATE INDEX IF NOT EXISTS {index} ON t_{id}(k_{})", field.slot))?;
+                self.conn().execute_batch(&format!(
+                    "CREATE INDEX IF NOT EXISTS {index} ON t_{id}(k_{})",
+                    field.slot
+                ))?;
                 changed = true;
             }
         }
@@ -146,7 +163,8 @@ impl Tx<'_> {
     /// The first column of a query about a table's layout.
     fn names(&self, sql: &str, table: i64) -> Result<Vec<String>> {
         let mut statement = self.sql(sql)?;
-        let names = statement.query_map([format!("t_{table}")], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let names =
+            statement.query_map([format!("t_{table}")], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(names)
     }
 
@@ -157,7 +175,8 @@ impl Tx<'_> {
         }
         let sets: Vec<String> =
             added.iter().enumerate().map(|(at, field)| format!("k_{} = ?{}", field.slot, at + 2)).collect();
-        let mut update = self.sql(&format!("UPDATE t_{} SET {} WHERE rid = ?1", table.id, sets.join(", ")))?;
+        let mut update =
+            self.sql(&format!("UPDATE t_{} SET {} WHERE rid = ?1", table.id, sets.join(", ")))?;
         let mut select = self.sql(&format!("SELECT rid, data FROM t_{} ORDER BY rid", table.id))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -257,7 +276,8 @@ mod tests {
     #[test]
     fn only_what_changed_is_touched() {
         with_table(|tx, table| {
-            let reconcile = |fields: &[(&str, bool)]| tx.reconcile_fields(&["t".into()], &wanted(fields)).unwrap();
+            let reconcile =
+                |fields: &[(&str, bool)]| tx.reconcile_fields(&["t".into()], &wanted(fields)).unwrap();
             assert_eq!((reconcile(&[("f", true)]), reconcile(&[("f", true)])), (1, 0));
             assert_eq!(tx.stored_keys(&table(), 0)?, [key("1"), key("1"), None, None]);
             // Unique is a matter of the catalog alone.
@@ -280,7 +300,8 @@ mod tests {
     #[test]
     fn what_is_broken_is_mended() {
         with_table(|tx, table| {
-            let reconcile = || tx.reconcile_fields(&["t".into()], &wanted(&[("f", false), ("g", false)])).unwrap();
+            let reconcile =
+                || tx.reconcile_fields(&["t".into()], &wanted(&[("f", false), ("g", false)])).unwrap();
             reconcile();
             for breakage in [
                 "DROP INDEX i_1_0",
@@ -295,7 +316,11 @@ mod tests {
                 assert_eq!((fields.len(), tx.stored_indexes(&table())?.len()), (2, 2), "{breakage}");
                 let slot = |name: &str| fields.iter().find(|field| field.name == name.into()).unwrap().slot;
                 assert_eq!(tx.stored_keys(&table(), slot("f"))?[..2], [key("1"), key("1")], "{breakage}");
-                assert_eq!(tx.stored_keys(&table(), slot("g"))?[..2], [key("\"x\""), key("\"x\"")], "{breakage}");
+                assert_eq!(
+                    tx.stored_keys(&table(), slot("g"))?[..2],
+                    [key("\"x\""), key("\"x\"")],
+                    "{breakage}"
+                );
             }
             Ok(())
         });
@@ -308,7 +333,8 @@ mod tests {
             let table = table();
             let (low, high) = (Bound::Included(key("0").unwrap()), Bound::Excluded(key("9").unwrap()));
             let exact = KeyRange::exactly(key("1").unwrap());
-            let (from, range) = (KeyRange { low: low.clone(), high: Bound::Unbounded }, KeyRange { low, high });
+            let (from, range) =
+                (KeyRange { low: low.clone(), high: Bound::Unbounded }, KeyRange { low, high });
             let by_key = |range, is_descending| Walk::ByKey { slot: 0, range, is_descending };
             for (walk, wanted) in [
                 (Walk::Made, "SCAN t_1"),
@@ -325,7 +351,9 @@ mod tests {
                 let steps = statement.query_map(params_from_iter(keys), |row| row.get::<_, String>(3))?;
                 assert_eq!(steps.collect::<Result<Vec<_>, _>>()?, [wanted], "{sql}");
             }
-            for (range, at_most, wanted) in [(&exact, 9, 2), (&exact, 1, 1), (&from, 9, 2), (&range, 9, 2), (&range, 0, 0)] {
+            for (range, at_most, wanted) in
+                [(&exact, 9, 2), (&exact, 1, 1), (&from, 9, 2), (&range, 9, 2), (&range, 0, 0)]
+            {
                 assert_eq!(tx.count_keys(&table, 0, range, at_most)?, wanted);
             }
             assert_eq!((tx.live_count(&table)?, tx.row_bound(&table)?), (3, 4));

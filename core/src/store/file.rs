@@ -27,10 +27,15 @@ impl FileStore {
     /// Opens or creates the store. `durability` is the least that every write gets.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
         let place = path.display().to_string();
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|error| from_sqlite(&error, &place))?;
         if conn.is_readonly("main").unwrap_or(false) {
-            return Err(Error::StoreOpen { path: place, reason: "the file or its folder is read-only".into() });
+            return Err(Error::StoreOpen {
+                path: place,
+                reason: "the file or its folder is read-only".into(),
+            });
         }
         let writer = Session::new(conn, place, true)?;
         Ok(Self {
@@ -55,7 +60,8 @@ impl FileStore {
         let place = self.path.display().to_string();
         // Read-write, since a reader may have to set up the shared memory of the log; it never writes rows.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&self.path, flags).map_err(|error| from_sqlite(&error, &place))?;
+        let conn =
+            Connection::open_with_flags(&self.path, flags).map_err(|error| from_sqlite(&error, &place))?;
         Session::new(conn, place, false)
     }
 }
@@ -124,7 +130,10 @@ pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
         to.push(format!(".aside-{stamp}{suffix}"));
         (PathBuf::from(from), PathBuf::from(to))
     };
-    let failed = |error: std::io::Error| Error::StoreOpen { path: path.display().to_string(), reason: error.to_string() };
+    let failed = |error: std::io::Error| Error::StoreOpen {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    };
     for suffix in ["-wal", "-shm"] {
         let (from, to) = renamed(suffix);
         if from.exists() {

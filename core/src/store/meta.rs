@@ -55,7 +55,10 @@ pub(crate) struct EngineState {
 impl Tx<'_> {
     /// A fact, if it is known.
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>> {
-        Ok(self.sql("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+        Ok(self
+            .sql("SELECT value FROM meta WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?)
     }
 
     /// A fact that is a number; anything else counts as unknown.
@@ -78,16 +81,26 @@ impl Tx<'_> {
     pub(crate) fn clear_exchange(&self) -> Result<()> {
         self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine;")?;
         let seen = [
-            keys::MESH_ID, keys::EPOCH, keys::GENERATION, keys::CONTENT_HASH, keys::FLOOR, keys::PROVEN_KEY,
-            keys::FOUNDING, keys::LATEST_ENTRY, keys::LAST_SYNC_MS, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS,
+            keys::MESH_ID,
+            keys::EPOCH,
+            keys::GENERATION,
+            keys::CONTENT_HASH,
+            keys::FLOOR,
+            keys::PROVEN_KEY,
+            keys::FOUNDING,
+            keys::LATEST_ENTRY,
+            keys::LAST_SYNC_MS,
+            keys::DEVICE_RECORD,
+            keys::DEVICE_RECORD_MS,
         ];
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }
 
     /// The state of the engine; also notices tables and fields that another process changed.
     pub(crate) fn engine(&self) -> Result<EngineState> {
-        let (state, layout) =
-            self.sql("SELECT ts, counter, open_seq, open_ms, layout, member FROM engine")?.query_row([], |row| {
+        let (state, layout) = self
+            .sql("SELECT ts, counter, open_seq, open_ms, layout, member FROM engine")?
+            .query_row([], |row| {
                 let open: Option<i64> = row.get(2)?;
                 let since: Option<i64> = row.get(3)?;
                 let clock = DeviceClock { ts: row.get::<_, i64>(0)?.unsigned_abs(), counter: row.get(1)? };
@@ -99,20 +112,22 @@ impl Tx<'_> {
     }
 
     pub(crate) fn set_engine(&self, state: &EngineState) -> Result<()> {
-        self.sql("UPDATE engine SET ts = ?1, counter = ?2, open_seq = ?3, open_ms = ?4, member = ?5")?.execute(params![
-            signed(state.clock.ts),
-            state.clock.counter,
-            state.open_batch.map(|(seq, _)| seq),
-            state.open_batch.map(|(_, since)| signed(since)),
-            state.member,
-        ])?;
+        self.sql("UPDATE engine SET ts = ?1, counter = ?2, open_seq = ?3, open_ms = ?4, member = ?5")?
+            .execute(params![
+                signed(state.clock.ts),
+                state.clock.counter,
+                state.open_batch.map(|(seq, _)| seq),
+                state.open_batch.map(|(_, since)| signed(since)),
+                state.member,
+            ])?;
         Ok(())
     }
 
     /// Makes every connection read tables and fields anew.
     pub(super) fn move_layout(&self) -> Result<()> {
-        let layout =
-            self.sql("UPDATE engine SET layout = layout + 1 RETURNING layout")?.query_row([], |row| row.get(0))?;
+        let layout = self
+            .sql("UPDATE engine SET layout = layout + 1 RETURNING layout")?
+            .query_row([], |row| row.get(0))?;
         self.note_layout(layout);
         Ok(())
     }
@@ -125,7 +140,10 @@ impl Tx<'_> {
     }
 
     pub(crate) fn store(&self, id: &str) -> Result<Option<String>> {
-        Ok(self.sql("SELECT record FROM stores WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()?)
+        Ok(self
+            .sql("SELECT record FROM stores WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?)
     }
 
     pub(crate) fn put_store(&self, id: &str, record: &str) -> Result<()> {

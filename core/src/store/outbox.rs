@@ -6,9 +6,12 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Tx, meta::{EngineState, signed}};
+use super::{
+    Tx,
+    meta::{EngineState, signed},
+};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -104,9 +107,10 @@ impl Tx<'_> {
     fn add_record(&self, now_ms: u64, part: Option<(u64, u64)>) -> Result<i64> {
         let seq = self
             .sql("INSERT INTO outbox(opened_ms, part, parts) VALUES (?1, ?2, ?3) RETURNING seq")?
-            .query_row(params![signed(now_ms), part.map(|part| signed(part.0)), part.map(|part| signed(part.1))], |row| {
-                row.get(0)
-            })?;
+            .query_row(
+            params![signed(now_ms), part.map(|part| signed(part.0)), part.map(|part| signed(part.1))],
+            |row| row.get(0),
+        )?;
         Ok(seq)
     }
 
@@ -119,7 +123,12 @@ impl Tx<'_> {
     }
 
     /// Records that are closed, oldest first, those after the record `after`.
-    pub(crate) fn closed_records(&self, state: &EngineState, limit: usize, after: i64) -> Result<Vec<OutboxRecord>> {
+    pub(crate) fn closed_records(
+        &self,
+        state: &EngineState,
+        limit: usize,
+        after: i64,
+    ) -> Result<Vec<OutboxRecord>> {
         let open = state.open_batch.map_or(-1, |(seq, _)| seq);
         let mut statement = self.sql(
             "SELECT seq, opened_ms, part, parts, entry_id, entry_clock, entry_seq FROM outbox
@@ -197,13 +206,15 @@ impl Tx<'_> {
 
     /// Notes a failed try to publish a record.
     pub(crate) fn note_problem(&self, seq: i64, problem: &str) -> Result<()> {
-        self.sql("UPDATE outbox SET attempts = attempts + 1, problem = ?2 WHERE seq = ?1")?.execute(params![seq, problem])?;
+        self.sql("UPDATE outbox SET attempts = attempts + 1, problem = ?2 WHERE seq = ?1")?
+            .execute(params![seq, problem])?;
         Ok(())
     }
 
     /// What keeps records from being published, oldest first.
     pub(crate) fn problems(&self) -> Result<Vec<String>> {
-        let mut statement = self.sql("SELECT DISTINCT problem FROM outbox WHERE problem IS NOT NULL ORDER BY seq LIMIT 16")?;
+        let mut statement =
+            self.sql("SELECT DISTINCT problem FROM outbox WHERE problem IS NOT NULL ORDER BY seq LIMIT 16")?;
         let list = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(list)
     }
@@ -231,12 +242,6 @@ impl Tx<'_> {
             })
         })?;
         Ok(count)
-    }
-
-    /// Whether a name is that of a record that is bound and not yet confirmed.
-    pub(crate) fn is_bound_id(&self, entry_id: &str) -> Result<bool> {
-        let found = self.sql("SELECT 1 FROM outbox WHERE entry_id = ?1")?.query_row([entry_id], |_| Ok(())).optional()?;
-        Ok(found.is_some())
     }
 }
 

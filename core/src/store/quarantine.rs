@@ -31,7 +31,14 @@ pub struct Quarantined {
 
 impl Tx<'_> {
     /// Records a fault; `version` identifies the content, so that a replaced file is tried at once.
-    pub(crate) fn quarantine(&self, name: &str, code: &str, reason: &str, version: &str, now_ms: u64) -> Result<()> {
+    pub(crate) fn quarantine(
+        &self,
+        name: &str,
+        code: &str,
+        reason: &str,
+        version: &str,
+        now_ms: u64,
+    ) -> Result<()> {
         self.sql(
             "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1)
              ON CONFLICT DO UPDATE SET code = excluded.code, reason = excluded.reason, version = excluded.version,
@@ -50,7 +57,9 @@ impl Tx<'_> {
     pub(crate) fn is_waiting(&self, name: &str, version: &str, now_ms: u64) -> Result<bool> {
         let known = self
             .sql("SELECT version, last_ms, tries FROM quarantine WHERE name = ?1")?
-            .query_row([name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?)))
+            .query_row([name], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?))
+            })
             .optional()?;
         Ok(known.is_some_and(|(known, last, tries)| {
             let wait = (FIRST_RETRY_MS << tries.saturating_sub(1).min(11)).min(LAST_RETRY_MS);

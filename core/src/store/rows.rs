@@ -67,7 +67,9 @@ impl TableInfo {
         Self {
             select: format!("SELECT rid, data, clocks, d FROM t_{id} WHERE id = ?1"),
             select_json: format!("SELECT data FROM t_{id} WHERE id = ?1"),
-            insert: format!("INSERT INTO t_{id}(id, data, clocks, d{columns}) VALUES (?1, ?2, ?3, ?4{places})"),
+            insert: format!(
+                "INSERT INTO t_{id}(id, data, clocks, d{columns}) VALUES (?1, ?2, ?3, ?4{places})"
+            ),
             update: format!("UPDATE t_{id} SET data = ?2, clocks = ?3, d = ?4{sets} WHERE rid = ?1"),
             id,
             name,
@@ -109,7 +111,8 @@ impl<'a> Walk<'a> {
             }
             Walk::ByKey { slot, range, is_descending } => {
                 let direction = if is_descending { "DESC" } else { "ASC" };
-                let (condition, keys) = range.map_or(("TRUE".to_owned(), Vec::new()), |range| range.to_sql(slot));
+                let (condition, keys) =
+                    range.map_or(("TRUE".to_owned(), Vec::new()), |range| range.to_sql(slot));
                 (format!("WHERE {condition} ORDER BY k_{slot} {direction}"), keys)
             }
         };
@@ -129,7 +132,8 @@ impl Tx<'_> {
             .optional()?;
         let Some(id) = id else { return Ok(None) };
         let mut fields = Vec::new();
-        let mut statement = self.sql("SELECT name, slot, is_unique FROM fields WHERE table_id = ?1 ORDER BY slot")?;
+        let mut statement =
+            self.sql("SELECT name, slot, is_unique FROM fields WHERE table_id = ?1 ORDER BY slot")?;
         let mut rows = statement.query([id])?;
         while let Some(row) = rows.next()? {
             fields.push(IndexedField {
@@ -195,7 +199,13 @@ impl Tx<'_> {
     }
 
     /// Stores a row; `rid` is that of the row where it exists.
-    pub(crate) fn put_row(&self, table: &TableInfo, id: &Name, rid: Option<i64>, state: &RowState) -> Result<()> {
+    pub(crate) fn put_row(
+        &self,
+        table: &TableInfo,
+        id: &Name,
+        rid: Option<i64>,
+        state: &RowState,
+    ) -> Result<()> {
         let json = state.is_live().then(|| state.to_json());
         let clocks = state.clocks_blob();
         let deleted = state.deleted.as_ref().map(Clock::to_wtf8);
@@ -203,7 +213,9 @@ impl Tx<'_> {
         let id = Text(id.as_bytes());
         if table.fields.is_empty() {
             match rid {
-                Some(rid) => self.sql(&table.update)?.execute(rusqlite::params![rid, json, clocks, deleted])?,
+                Some(rid) => {
+                    self.sql(&table.update)?.execute(rusqlite::params![rid, json, clocks, deleted])?
+                }
                 None => self.sql(&table.insert)?.execute(rusqlite::params![id, json, clocks, deleted])?,
             };
             return Ok(());
@@ -244,7 +256,8 @@ impl Tx<'_> {
         table: &TableInfo,
         mut visit: impl FnMut(i64, Name, RowState) -> Result<()>,
     ) -> Result<()> {
-        let mut statement = self.sql(&format!("SELECT rid, id, data, clocks, d FROM t_{} ORDER BY rid", table.id))?;
+        let mut statement =
+            self.sql(&format!("SELECT rid, id, data, clocks, d FROM t_{} ORDER BY rid", table.id))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id = Name::from_wtf8(bytes_of(row, 1)?.unwrap_or_default());

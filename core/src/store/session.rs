@@ -96,7 +96,8 @@ impl Session {
         )?;
         let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         let format: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let empty = conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))? == 0;
+        let empty =
+            conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))? == 0;
         if application == APPLICATION_ID && format > FORMAT {
             return Err(Error::StoreNewer { path: self.place.clone(), found: format, known: FORMAT });
         }
@@ -119,7 +120,8 @@ impl Session {
     fn create(&self) -> Result<()> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         let outcome = (|| {
-            let tables: i64 = self.conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+            let tables: i64 =
+                self.conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
             if tables == 0 {
                 self.conn.execute_batch(TABLES)?;
                 self.conn.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -74,7 +74,10 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
         && *stored != manifest.mesh_id
     {
         let (stored, active) = (stored.clone(), manifest.mesh_id.clone());
-        ctx.emit(&Event::CredentialsMeshMismatch { stored_mesh_id: stored.clone(), active_mesh_id: active.clone() });
+        ctx.emit(&Event::CredentialsMeshMismatch {
+            stored_mesh_id: stored.clone(),
+            active_mesh_id: active.clone(),
+        });
         return Err(Error::MeshCredentialMismatch { stored, active });
     }
     *stage = "key";
@@ -135,7 +138,7 @@ pub(crate) async fn finish(ctx: &Context, link: &Link, manifest: &Manifest) -> R
 }
 
 /// Longest wait between two tries, when the mailbox does not ask for more.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How long to wait after `failures` failed tries in a row.
 pub(crate) fn backoff(base: Duration, failures: u32, asked: Option<Duration>) -> Duration {
@@ -152,6 +155,6 @@ mod tests {
         let second = Duration::from_secs(1);
         let waits: Vec<u64> = (0..12).map(|failures| backoff(second, failures, None).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        assert_eq!(backoff(second, 0, Some(Duration::from_secs(900))).as_secs(), 900);
+        assert_eq!(backoff(second, 0, Some(Duration::from_mins(15))).as_secs(), 900);
     }
 }

@@ -86,6 +86,11 @@ fn update(
     described || observed
 }
 
+/// Whether a file of `devices/` is a record, by its name: case counts, as in every name of the wire.
+fn is_record(name: &str) -> bool {
+    name.strip_suffix(".json").is_some_and(|id| !id.is_empty())
+}
+
 /// All device records that can be read.
 pub(crate) async fn list(link: &Link) -> Result<Vec<DeviceRecord>> {
     let files = match link.adapter.list_files(&link.layout.devices()).await {
@@ -93,7 +98,8 @@ pub(crate) async fn list(link: &Link) -> Result<Vec<DeviceRecord>> {
         Err(error) if error.kind() == MailboxErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    let paths: Vec<String> = files.into_iter().filter(|file| file.name.ends_with(".json")).map(|file| file.path).collect();
+    let paths: Vec<String> =
+        files.into_iter().filter(|file| is_record(&file.name)).map(|file| file.path).collect();
     let mut records = Vec::new();
     for body in link.adapter.read_many(&paths).await {
         match body {

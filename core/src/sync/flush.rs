@@ -80,7 +80,8 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) 
         };
         let Some(last) = round.iter().map(|upload| upload.record).max() else { break };
         after = last;
-        let mut outcomes = stream::iter(round.into_iter().map(|upload| send(link, upload))).buffer_unordered(UPLOADS);
+        let mut outcomes =
+            stream::iter(round.into_iter().map(|upload| send(link, upload))).buffer_unordered(UPLOADS);
         let mut failed = None;
         while let Some((upload, outcome)) = outcomes.next().await {
             match outcome {
@@ -140,7 +141,10 @@ fn prepare(
         for record in tx.closed_records(&engine, ROUND, after)? {
             let ops = tx.record_ops(record.seq)?;
             bytes += ops.iter().map(|op| op.state.cells.len() * 96 + 96).sum::<usize>();
-            let again = record.binding.as_ref().is_some_and(|binding| head.is_some_and(|head| *head >= binding.clock));
+            let again = record
+                .binding
+                .as_ref()
+                .is_some_and(|binding| head.is_some_and(|head| *head >= binding.clock));
             let binding = match &record.binding {
                 Some(binding) => binding.clone(),
                 None => bind(ctx, tx, &mut engine, record.seq, beat, now_ms)?,
@@ -210,7 +214,10 @@ fn encode(
 /// Replaces records that are too large for one file by parts, all in this transaction.
 fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64) -> Result<()> {
     for record in tx.closed_records(engine, ROUND, after)? {
-        if record.binding.is_some() || record.part.is_some() || tx.record_bytes(record.seq)? < SPLIT_AT as u64 / 4 {
+        if record.binding.is_some()
+            || record.part.is_some()
+            || tx.record_bytes(record.seq)? < SPLIT_AT as u64 / 4
+        {
             continue;
         }
         let ops = tx.record_ops(record.seq)?;
@@ -249,7 +256,9 @@ async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
     let body = Body::from(std::mem::take(&mut upload.body));
     let outcome = match link.adapter.write_file(&link.layout.change(&upload.name), body).await {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == MailboxErrorKind::TooLarge => Err(Error::EntryTooLarge { size, limit: size - 1 }),
+        Err(error) if error.kind() == MailboxErrorKind::TooLarge => {
+            Err(Error::EntryTooLarge { size, limit: size - 1 })
+        }
         Err(error) => Err(error.into()),
     };
     (upload, outcome)

@@ -37,7 +37,10 @@ pub(crate) async fn load(ctx: &Context, link: &Link, reason: &'static str) -> Re
             // Between the two reads another generation may have replaced the one that was named.
             Err(error) if error.kind() == MailboxErrorKind::NotFound && attempt == 0 => continue,
             Err(error) if error.kind() == MailboxErrorKind::NotFound => {
-                return Err(Error::ManifestInvalid { path, reason: "the pointer names it, but it is missing".into() });
+                return Err(Error::ManifestInvalid {
+                    path,
+                    reason: "the pointer names it, but it is missing".into(),
+                });
             }
             Err(error) => return Err(error.into()),
         };
@@ -69,10 +72,16 @@ fn check(ctx: &Context, manifest: &Manifest, encrypted: bool) -> Result<()> {
         }
     }
     if manifest.managed && manifest.written_by != *server_id {
-        return Err(Error::WriterMismatch { writer: manifest.written_by.clone(), configured: server_id.clone() });
+        return Err(Error::WriterMismatch {
+            writer: manifest.written_by.clone(),
+            configured: server_id.clone(),
+        });
     }
     if manifest.encrypted != encrypted {
-        return Err(Error::MeshEncryptionMismatch { mesh_encrypted: manifest.encrypted, client_encrypted: encrypted });
+        return Err(Error::MeshEncryptionMismatch {
+            mesh_encrypted: manifest.encrypted,
+            client_encrypted: encrypted,
+        });
     }
     Ok(())
 }

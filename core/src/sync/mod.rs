@@ -34,7 +34,11 @@ use crate::{
     merge::Strategies,
     store::{Durability, Store, Tx},
     value::Name,
-    wire::{WireError, layout::Layout, manifest::{Manifest, Pointer}},
+    wire::{
+        WireError,
+        layout::Layout,
+        manifest::{Manifest, Pointer},
+    },
 };
 
 /// The part of the configuration that sync needs.

@@ -10,7 +10,11 @@ use crate::{
     local::{self, Changes, Fields, RowWrite, Write, Writer},
     merge::{self, Conflict, Joined, Strategies},
     row::RowState,
-    store::{Durability, Tx, meta::{EngineState, keys}, rows::TableInfo},
+    store::{
+        Durability, Tx,
+        meta::{EngineState, keys},
+        rows::TableInfo,
+    },
     value::{Name, Value, canonical, key},
     wire::change::{ChangeEntry, Op},
 };
@@ -51,14 +55,13 @@ pub(super) struct Merged {
 /// Collects joins of one transaction.
 pub(super) struct Merger<'a, 'tx> {
     tx: &'a Tx<'tx>,
-    strategies: &'a Strategies,
     floor: Option<Clock>,
     pub(super) merged: Merged,
 }
 
 impl<'a, 'tx> Merger<'a, 'tx> {
-    pub(super) fn new(tx: &'a Tx<'tx>, strategies: &'a Strategies, floor: Option<Clock>) -> Self {
-        Self { tx, strategies, floor, merged: Merged::default() }
+    pub(super) fn new(tx: &'a Tx<'tx>, floor: Option<Clock>) -> Self {
+        Self { tx, floor, merged: Merged::default() }
     }
 
     /// Joins one operation into its row.
@@ -121,14 +124,18 @@ fn asks_functions(strategies: &Strategies) -> bool {
     use merge::MergeStrategy::Custom;
     matches!(strategies.database, Custom(_))
         || strategies.tables.values().any(|table| {
-            matches!(table.table, Some(Custom(_))) || table.fields.values().any(|field| matches!(field, Custom(_)))
+            matches!(table.table, Some(Custom(_)))
+                || table.fields.values().any(|field| matches!(field, Custom(_)))
         })
 }
 
 /// Advances the device clock past a received clock and reports one from too far ahead.
 pub(super) fn receive(engine: &mut EngineState, clock: &Clock, now_ms: u64, notices: &mut Vec<Event>) {
     if engine.clock.receive(clock, now_ms) {
-        notices.push(Event::ClockSkew { device: clock.node.to_string(), ahead_ms: clock.ts.saturating_sub(now_ms) });
+        notices.push(Event::ClockSkew {
+            device: clock.node.to_string(),
+            ahead_ms: clock.ts.saturating_sub(now_ms),
+        });
     }
 }
 
@@ -149,7 +156,9 @@ pub(super) fn merge_page(ctx: &Context, page: &Page) -> Result<Merged> {
         // A row that changes all the time is left to its last writer in the end.
         let asks = asks_functions(&ctx.strategies) && round + 1 < ROUNDS;
         let resolved = if asks { resolve(ctx, page)? } else { Resolved::default() };
-        if let Some(merged) = ctx.store.write_with(Durability::Process, |tx| apply_page(ctx, tx, page, &resolved))? {
+        if let Some(merged) =
+            ctx.store.write_with(Durability::Process, |tx| apply_page(ctx, tx, page, &resolved))?
+        {
             return Ok(merged);
         }
     }
@@ -162,9 +171,11 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     }
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
-    let mut merger = Merger::new(tx, &ctx.strategies, floor(tx)?);
+    let mut merger = Merger::new(tx, floor(tx)?);
     let latest = page.entries.iter().map(|incoming| &incoming.entry.clock).max();
-    if let Some(latest) = latest.filter(|latest| latest_entry(tx).is_ok_and(|known| known.as_ref() < Some(latest))) {
+    if let Some(latest) =
+        latest.filter(|latest| latest_entry(tx).is_ok_and(|known| known.as_ref() < Some(latest)))
+    {
         tx.set_meta(keys::LATEST_ENTRY, &latest.to_string())?;
     }
     for Incoming { name, entry } in &page.entries {
@@ -269,7 +280,8 @@ fn ask(strategies: &Strategies, mut conflicts: Vec<Conflict>) -> Vec<((Name, Nam
     let mut values: BTreeMap<(Name, Name, Name), Vec<Value>> = BTreeMap::new();
     while !conflicts.is_empty() {
         conflicts.sort_by(|a, b| (&a.table, &a.field).cmp(&(&b.table, &b.field)));
-        for group in std::mem::take(&mut conflicts).chunk_by(|a, b| a.table == b.table && a.field == b.field) {
+        for group in std::mem::take(&mut conflicts).chunk_by(|a, b| a.table == b.table && a.field == b.field)
+        {
             let function = group.first().and_then(|first| strategies.function(&first.table, &first.field));
             let Some(function) = function else { continue };
             for (conflict, value) in group.iter().zip(function(group)) {

@@ -164,7 +164,12 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
     let released = ctx.read(|tx| {
         // What is gone from the mailbox need not be kept in quarantine.
         let listed = |name: &str| name.strip_prefix("changes/").is_none_or(|name| by_name.contains_key(name));
-        Ok(tx.quarantined()?.into_iter().map(|file| file.name).filter(|name| !listed(name)).collect::<Vec<_>>())
+        Ok(tx
+            .quarantined()?
+            .into_iter()
+            .map(|file| file.name)
+            .filter(|name| !listed(name))
+            .collect::<Vec<_>>())
     })?;
     if !released.is_empty() {
         ctx.write(|tx| released.iter().try_for_each(|name| tx.release(name).map(|_| ())))?;
@@ -185,7 +190,11 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
     unseen.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.encode_utf16().cmp(b.1.encode_utf16())));
     Ok(unseen
         .into_iter()
-        .map(|(_, name, version)| Listed { size: by_name.remove(&name).and_then(|file| file.size).unwrap_or(0), name, version })
+        .map(|(_, name, version)| Listed {
+            size: by_name.remove(&name).and_then(|file| file.size).unwrap_or(0),
+            name,
+            version,
+        })
         .collect())
 }
 

@@ -32,7 +32,11 @@ const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
 
 /// Adopts the manifest's snapshot where its epoch is above ours; gives the number of changed rows.
 /// A snapshot that cannot be read is quarantined, and sync goes on with the change files.
-pub(crate) async fn adopt_if_newer(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Arc<Manifest>) -> Result<u64> {
+pub(crate) async fn adopt_if_newer(
+    ctx: &Arc<Context>,
+    link: &Arc<Link>,
+    manifest: &Arc<Manifest>,
+) -> Result<u64> {
     let epoch = ctx.read(|tx| tx.meta_number(keys::EPOCH))?.unwrap_or(0);
     if manifest.epoch <= epoch {
         return Ok(0);
@@ -162,7 +166,13 @@ async fn whole(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
     Ok(Ok(Spool { file, decryptor: None }))
 }
 
-fn adopt(ctx: &Context, link: &Link, manifest: &Manifest, name: &str, spool: Spool) -> Result<Merged, Stopped> {
+fn adopt(
+    ctx: &Context,
+    link: &Link,
+    manifest: &Manifest,
+    name: &str,
+    spool: Spool,
+) -> Result<Merged, Stopped> {
     let mut spool = Some(spool);
     let mut stopped = None;
     let outcome = ctx.store.write_with(Durability::Process, |tx| {
@@ -199,7 +209,7 @@ fn adopt_in(
     };
     let mut greatest: Option<Clock> = manifest.watermark.clone();
     // The snapshot is not measured against its own floor: there it is the state.
-    let mut merger = Merger::new(tx, &ctx.strategies, None);
+    let mut merger = Merger::new(tx, None);
     let head = snapshot::read(spool, &manifest.mesh_id, |op| {
         if let Some(clock) = op.state.greatest_clock()
             && greatest.as_ref().is_none_or(|known| clock > known)

@@ -170,9 +170,15 @@ mod tests {
 
     #[test]
     fn keys_and_strings() {
-        assert_eq!(canonical(r#"{"b":1,"a":{"y":[1, 2],"x":null},"b":2}"#), r#"{"a":{"x":null,"y":[1,2]},"b":2}"#);
+        assert_eq!(
+            canonical(r#"{"b":1,"a":{"y":[1, 2],"x":null},"b":2}"#),
+            r#"{"a":{"x":null,"y":[1,2]},"b":2}"#
+        );
         assert_eq!(canonical(r#"{"b":{},"a":[]}"#), r#"{"a":[],"b":{}}"#);
-        assert_eq!(canonical("\"K\u{f6}ln \u{1f600}\u{7f}\\ud800\\/\""), "\"K\\u00f6ln \\ud83d\\ude00\u{7f}\\ud800/\"");
+        assert_eq!(
+            canonical("\"K\u{f6}ln \u{1f600}\u{7f}\\ud800\\/\""),
+            "\"K\\u00f6ln \\ud83d\\ude00\u{7f}\\ud800/\""
+        );
     }
 
     #[test]

@@ -48,11 +48,6 @@ pub(crate) fn prefix_end(key: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Whether a key is that of a string.
-pub(crate) fn is_string(key: &[u8]) -> bool {
-    key.first() == Some(&STRING)
-}
-
 /// The bounds of all keys of the same type as `key`: from, inclusive, to, exclusive.
 pub(crate) fn type_bounds(key: &[u8]) -> ([u8; 1], [u8; 1]) {
     let kind = key.first().copied().unwrap_or(0);
@@ -85,7 +80,8 @@ mod tests {
 
     #[test]
     fn types_stand_apart() {
-        let order = ["false", "true", "-1e300", "-1", "0", "1", "1e300", "\"\"", "\"1\"", "\"a\"", "[1]", "{}"];
+        let order =
+            ["false", "true", "-1e300", "-1", "0", "1", "1e300", "\"\"", "\"1\"", "\"a\"", "[1]", "{}"];
         for pair in order.windows(2) {
             assert!(key(pair[0]) < key(pair[1]), "{pair:?}");
         }

@@ -254,7 +254,11 @@ impl<'a> Cursor<'a> {
             good = at > exponent;
         }
         if !good {
-            return if at >= self.bytes.len() && at > start { self.short() } else { self.fail("not a JSON value") };
+            return if at >= self.bytes.len() && at > start {
+                self.short()
+            } else {
+                self.fail("not a JSON value")
+            };
         }
         debug_assert!(top || at > start);
         self.at = at;
@@ -463,7 +467,9 @@ mod tests {
 
     #[test]
     fn accepts_what_json_is() {
-        for text in ["0", "-0", "1.5e+300", "1E400", "\"\\ud800\"", "[]", "{}", " [ 1 , {\"a\" : null} ] ", "true"] {
+        for text in
+            ["0", "-0", "1.5e+300", "1E400", "\"\\ud800\"", "[]", "{}", " [ 1 , {\"a\" : null} ] ", "true"]
+        {
             assert!(whole(text.as_bytes()).is_ok(), "{text}");
         }
     }
@@ -471,8 +477,31 @@ mod tests {
     #[test]
     fn refuses_what_json_is_not() {
         for text in [
-            "", "01", "1.", ".5", "+1", "1e", "NaN", "tru", "truex", "[1,]", "[,1]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "[1}",
-            "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "\"abc", "[1", "{\"a\":", "1 2", "-", "--1", "]",
+            "",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "NaN",
+            "tru",
+            "truex",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1}",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\n\"",
+            "\"abc",
+            "[1",
+            "{\"a\":",
+            "1 2",
+            "-",
+            "--1",
+            "]",
         ] {
             assert!(whole(text.as_bytes()).is_err(), "{text}");
         }
@@ -497,7 +526,10 @@ mod tests {
     fn control_characters_are_escaped_as_in_javascript() {
         let mut out = Vec::new();
         write_string(&mut out, "\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}/\u{2028}\"\\".as_bytes());
-        assert_eq!(String::from_utf8(out).unwrap(), "\"\\b\\f\\n\\r\\t\\u0001\\u001f\u{7f}/\u{2028}\\\"\\\\\"");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\"\\b\\f\\n\\r\\t\\u0001\\u001f\u{7f}/\u{2028}\\\"\\\\\""
+        );
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

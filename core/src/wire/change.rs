@@ -362,8 +362,21 @@ mod tests {
         assert!(matches!(fault("\"change\"", "\"snapshot\""), WireError::Shape(_)));
         assert!(matches!(fault("\"change\"", "\"epic\""), WireError::Newer(_)));
         assert!(matches!(fault("\"upsert\"", "\"increment\""), WireError::Newer(_)));
-        assert_eq!(fault("001711785600000-0000-01900000-0000-7000-8000-00000000000a\"}", "soon\"}"), WireError::Clock);
-        for field in ["\"meshId\"", "\"kind\"", "\"entry\"", "\"id\"", "\"hlc\"", "\"ops\"", "\"table\"", "\"rowId\"", "\"columns\""] {
+        assert_eq!(
+            fault("001711785600000-0000-01900000-0000-7000-8000-00000000000a\"}", "soon\"}"),
+            WireError::Clock
+        );
+        for field in [
+            "\"meshId\"",
+            "\"kind\"",
+            "\"entry\"",
+            "\"id\"",
+            "\"hlc\"",
+            "\"ops\"",
+            "\"table\"",
+            "\"rowId\"",
+            "\"columns\"",
+        ] {
             assert!(matches!(fault(field, "\"gone\""), WireError::Shape(_)), "{field}");
         }
         for cut in 0..PAYLOAD.len() {
@@ -374,7 +387,8 @@ mod tests {
     #[test]
     fn the_last_of_doubled_columns_counts() {
         let columns = |count: usize| {
-            let mut text: Vec<String> = (0..count).map(|at| format!(r#""c{at}":{{"value":0,"hlc":"1-0-a"}}"#)).collect();
+            let mut text: Vec<String> =
+                (0..count).map(|at| format!(r#""c{at}":{{"value":0,"hlc":"1-0-a"}}"#)).collect();
             text.push(r#""c0":{"value":9,"hlc":"1-0-a"}"#.into());
             text.push(format!(r#""c{}":{{"value":9,"hlc":"1-0-a"}}"#, count - 1));
             format!("{{{}}}", text.join(","))

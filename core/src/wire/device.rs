@@ -100,11 +100,15 @@ mod tests {
         let mut record = DeviceRecord::parse(text).unwrap();
         assert!(record.describe(Some("phone"), Some("ios")));
         assert!(!record.describe(Some("phone"), Some("ios")));
-        let observed = Observed { generation: 2, epoch: 1, watermark: Some("1-0-a".parse().unwrap()), floor: None };
+        let observed =
+            Observed { generation: 2, epoch: 1, watermark: Some("1-0-a".parse().unwrap()), floor: None };
         assert!(record.observe(&observed, 5));
         assert!(!record.observe(&observed, 6), "an acknowledgement that says nothing new is not written");
         let encoded = String::from_utf8(record.encode()).unwrap();
-        assert!(encoded.contains("\"userId\": \"u\"") && encoded.contains("\"observedEpoch\": 1"), "{encoded}");
+        assert!(
+            encoded.contains("\"userId\": \"u\"") && encoded.contains("\"observedEpoch\": 1"),
+            "{encoded}"
+        );
         assert!(encoded.contains("\"observedWatermarkHlc\": \"000000000000001-0000-a\""), "{encoded}");
     }
 

@@ -94,7 +94,10 @@ pub(crate) fn change_name(clock: &str, id: &str) -> String {
 /// names of change files readable.
 pub(crate) fn is_usable_device_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=128).contains(&id.len()) && id.bytes().all(allowed) && !id.contains(CHANGE_MARK) && !id.starts_with('.')
+    (1..=128).contains(&id.len())
+        && id.bytes().all(allowed)
+        && !id.contains(CHANGE_MARK)
+        && !id.starts_with('.')
 }
 
 #[cfg(test)]
@@ -108,7 +111,10 @@ mod tests {
         assert_eq!(Layout::new("Mesh").changes(), "/Mesh/changes");
         assert_eq!(Layout::new("").root(), "/");
         assert_eq!(Layout::new("/").device("d"), "/devices/d.json");
-        assert_eq!(layout.snapshot("/Other/mainline/snapshot-1-x.json").unwrap(), "/My App/mainline/snapshot-1-x.json");
+        assert_eq!(
+            layout.snapshot("/Other/mainline/snapshot-1-x.json").unwrap(),
+            "/My App/mainline/snapshot-1-x.json"
+        );
         assert_eq!(layout.snapshot("/Other/mainline/../manifest.json"), None);
         assert_eq!(layout.snapshot("nowhere.json"), None);
     }
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn change_names() {
         let node = "01900000-0000-7000-8000-00000000000a";
-        let name = change_name(&format!("001711785600000-0000-{node}"), "chg_01900000-0000-7000-8000-0000000000c1");
+        let name =
+            change_name(&format!("001711785600000-0000-{node}"), "chg_01900000-0000-7000-8000-0000000000c1");
         assert_eq!(
             name,
             "001711785600000-0000-01900000-0000-7000-8000-00000000000a-chg_01900000-0000-7000-8000-0000000000c1.json"
@@ -131,7 +138,9 @@ mod tests {
 
     #[test]
     fn device_ids() {
-        assert!(is_usable_device_id("01900000-0000-7000-8000-00000000000a") && is_usable_device_id("dev_late.a"));
+        assert!(
+            is_usable_device_id("01900000-0000-7000-8000-00000000000a") && is_usable_device_id("dev_late.a")
+        );
         for id in ["", "a/b", "a b", "a-chg_b", "\u{e9}", ".hidden", "it's", &"x".repeat(129)] {
             assert!(!is_usable_device_id(id), "{id}");
         }

@@ -175,7 +175,10 @@ mod tests {
         assert_eq!(record.compact(), br#"{"z":"\u0041","a":{"y":[],"x":{}},"n":null}"#);
         record.set_integer("a", 7);
         record.set_text("new", "\u{e9}\"");
-        assert_eq!(String::from_utf8(record.compact()).unwrap(), r#"{"z":"\u0041","a":7,"n":null,"new":"é\""}"#);
+        assert_eq!(
+            String::from_utf8(record.compact()).unwrap(),
+            r#"{"z":"\u0041","a":7,"n":null,"new":"é\""}"#
+        );
         assert_eq!(record.text("z").as_deref(), Some("A"));
         assert_eq!((record.text("n"), record.integer("z"), record.boolean("a")), (None, None, None));
     }
@@ -190,7 +193,8 @@ mod tests {
     #[test]
     fn pretty_is_that_of_javascript() {
         let record = Record::parse(br#"{"a":[1,{"b":"x:,{"}],"c":{},"d":[]}"#).unwrap();
-        let wanted = "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x:,{\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}";
+        let wanted =
+            "{\n  \"a\": [\n    1,\n    {\n      \"b\": \"x:,{\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}";
         assert_eq!(String::from_utf8(record.pretty()).unwrap(), wanted);
     }
 }

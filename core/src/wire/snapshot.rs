@@ -44,7 +44,9 @@ pub(crate) fn read<E: From<WireError>>(
             b"kind" => kind = Some(cursor.name()?),
             b"snapshot" => cursor.object(|key, cursor| {
                 match key.as_bytes() {
-                    b"epoch" => head.epoch = cursor.value(|raw| std::str::from_utf8(raw).ok()?.parse().ok())?,
+                    b"epoch" => {
+                        head.epoch = cursor.value(|raw| std::str::from_utf8(raw).ok()?.parse().ok())?
+                    }
                     b"client" => head.ours = cursor.name()?.as_str() == Some(CLIENT),
                     b"coveredChangeFiles" if cursor.peek()? == b'[' => cursor.array(|cursor| {
                         head.covered.push(cursor.name()?.to_string_lossy().into_owned());
@@ -69,7 +71,12 @@ pub(crate) fn read<E: From<WireError>>(
         Ok::<_, E>(())
     })?;
     cursor.end()?;
-    check_payload(mesh.as_ref().map(Name::as_bytes), kind.as_ref().map(Name::as_bytes), b"snapshot", mesh_id)?;
+    check_payload(
+        mesh.as_ref().map(Name::as_bytes),
+        kind.as_ref().map(Name::as_bytes),
+        b"snapshot",
+        mesh_id,
+    )?;
     if !tables {
         return Err(WireError::Shape("the snapshot has no tables").into());
     }
@@ -103,7 +110,8 @@ fn op_of(raw: &[u8]) -> Result<Op, WireError> {
         Ok::<_, WireError>(())
     })?;
     let deleted: Option<Clock> = deleted.max(cleared);
-    let mut state = RowState { deleted: None, cells: cells.ok_or(WireError::Shape("a snapshot row has no payload"))? };
+    let mut state =
+        RowState { deleted: None, cells: cells.ok_or(WireError::Shape("a snapshot row has no payload"))? };
     if let Some(deleted) = deleted {
         state.cells.retain(|cell| cell.clock > deleted);
         state.deleted = Some(deleted);

@@ -154,6 +154,14 @@ mod tests {
         }
     }
 
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("gone"))
+        }
+    }
+
     #[test]
     fn any_split_reads_the_same() {
         let text = br#" {"a": [1, 23, "x"], "b": {"c": 456}, "n": 789} "#;
@@ -198,12 +206,6 @@ mod tests {
         for cut in 0..text.len() {
             let mut cursor = StreamCursor::new(&text[..cut]);
             assert!(cursor.object(|_, cursor| cursor.skip()).is_err(), "{cut}");
-        }
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-                Err(std::io::Error::other("gone"))
-            }
         }
         assert!(matches!(StreamCursor::new(Broken).peek(), Err(WireError::Read(_))));
     }

@@ -8,7 +8,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use interocitor_core::mailbox::{
-    Body, Capabilities, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, MemoryMailbox, StorageAdapter,
+    Body, Capabilities, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, MemoryMailbox,
+    StorageAdapter,
 };
 
 /// Decides whether a call fails, from its operation and path.

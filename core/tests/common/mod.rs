@@ -75,7 +75,7 @@ pub(crate) fn without_lone_surrogates(json: &str) -> String {
                 at += 12;
             }
             (Some(lone @ 0xd800..=0xdfff), _) => {
-                out.push_str(&format!("<lone {lone:x}>"));
+                out.extend(["<lone ", &lone.to_string(), ">"]);
                 at += 6;
             }
             _ if bytes[at] == b'\\' => {
@@ -121,7 +121,10 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                files.insert(path.strip_prefix(root).unwrap().display().to_string(), std::fs::read(&path).unwrap());
+                files.insert(
+                    path.strip_prefix(root).unwrap().display().to_string(),
+                    std::fs::read(&path).unwrap(),
+                );
             }
         }
     }

@@ -142,10 +142,12 @@ impl Wake for Flag {
     }
 }
 
+type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Runs tasks on this thread, which of them is next decided by the seed.
 pub(crate) struct Executor<'a> {
     world: Arc<World>,
-    tasks: Vec<(Pin<Box<dyn Future<Output = ()> + 'a>>, Arc<Flag>)>,
+    tasks: Vec<(Task<'a>, Arc<Flag>)>,
 }
 
 impl<'a> Executor<'a> {

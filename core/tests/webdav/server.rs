@@ -25,11 +25,23 @@ impl Request {
 
 /// What the server does about a request.
 pub(crate) enum Reply {
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
     /// Announces more than it sends, and closes.
-    Cut { status: u16, announced: usize, body: Vec<u8> },
+    Cut {
+        status: u16,
+        announced: usize,
+        body: Vec<u8>,
+    },
     /// Sends the beginning, and nothing more.
-    Stall { status: u16, announced: usize, body: Vec<u8> },
+    Stall {
+        status: u16,
+        announced: usize,
+        body: Vec<u8>,
+    },
     /// Closes without an answer.
     Close,
     /// Never answers.

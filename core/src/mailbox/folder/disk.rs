@@ -356,7 +356,9 @@ impl Disk {
     fn lock(&self, target: &Target) -> MailboxResult<Lock> {
         let lock = lock::take(&self.base);
         match lock {
-            Lock::Busy => Err(target.error(MailboxErrorKind::Unavailable, "another process holds the folder")),
+            Lock::Busy => {
+                Err(target.error(MailboxErrorKind::Unavailable, "another process holds the folder"))
+            }
             Lock::Unsupported => {
                 self.check_base(target)?;
                 self.lockable.store(false, Ordering::Relaxed);
@@ -406,7 +408,8 @@ impl Disk {
         if self.base.is_dir() {
             return Ok(());
         }
-        Err(target.error(MailboxErrorKind::Unavailable, "the folder of the mailbox is missing or not mounted"))
+        Err(target
+            .error(MailboxErrorKind::Unavailable, "the folder of the mailbox is missing or not mounted"))
     }
 }
 

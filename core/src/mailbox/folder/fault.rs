@@ -41,20 +41,20 @@ mod tests {
     fn maps_system_errors() {
         use MailboxErrorKind as K;
         let table = [
-            (2, K::NotFound),     // ENOENT
-            (20, K::NotFound),    // ENOTDIR
-            (13, K::Forbidden),   // EACCES
-            (1, K::Forbidden),    // EPERM
-            (30, K::Forbidden),   // EROFS
-            (28, K::QuotaFull),   // ENOSPC
-            (122, K::QuotaFull),  // EDQUOT
-            (27, K::TooLarge),    // EFBIG
-            (36, K::InvalidPath), // ENAMETOOLONG
-            (21, K::InvalidPath), // EISDIR
-            (110, K::Timeout),    // ETIMEDOUT
+            (2, K::NotFound),      // ENOENT
+            (20, K::NotFound),     // ENOTDIR
+            (13, K::Forbidden),    // EACCES
+            (1, K::Forbidden),     // EPERM
+            (30, K::Forbidden),    // EROFS
+            (28, K::QuotaFull),    // ENOSPC
+            (122, K::QuotaFull),   // EDQUOT
+            (27, K::TooLarge),     // EFBIG
+            (36, K::InvalidPath),  // ENAMETOOLONG
+            (21, K::InvalidPath),  // EISDIR
+            (110, K::Timeout),     // ETIMEDOUT
             (116, K::Unavailable), // ESTALE
             (107, K::Unavailable), // ENOTCONN, a dead FUSE mount
-            (5, K::Io),           // EIO
+            (5, K::Io),            // EIO
         ];
         for (code, expected) in table {
             assert_eq!(kind(&Error::from_raw_os_error(code)), expected, "errno {code}");

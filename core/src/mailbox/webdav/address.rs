@@ -46,8 +46,13 @@ impl Address {
         text.push_str(end);
         Url::parse(&text).map_err(|error| {
             let path = super::super::path::join(segments);
-            MailboxError::new(MailboxErrorKind::InvalidPath, operation, path, "no URL can be made of the path")
-                .with_source(error)
+            MailboxError::new(
+                MailboxErrorKind::InvalidPath,
+                operation,
+                path,
+                "no URL can be made of the path",
+            )
+            .with_source(error)
         })
     }
 

@@ -158,9 +158,10 @@ impl Dav {
     /// What the server says of a resource and, at depth 1, of its children. `None` if it says 404, which
     /// is certain only with [`Dav::missing`].
     async fn propfind(&self, place: &Place, url: Url, depth: &str) -> MailboxResult<Option<Found>> {
-        let call = Call::new(place.operation, &place.path, "PROPFIND", url)
-            .header("depth", depth)?
-            .payload("application/xml; charset=utf-8", Payload::Whole(Bytes::from_static(PROPFIND.as_bytes())));
+        let call = Call::new(place.operation, &place.path, "PROPFIND", url).header("depth", depth)?.payload(
+            "application/xml; charset=utf-8",
+            Payload::Whole(Bytes::from_static(PROPFIND.as_bytes())),
+        );
         let answer = self.send(call).await?;
         match answer.status() {
             207 => {
@@ -208,7 +209,9 @@ impl Dav {
 
     /// How old a folder is, if the server tells it.
     pub(super) async fn age(&self, folder: &Place) -> MailboxResult<Option<Duration>> {
-        let Some(found) = self.propfind(folder, self.folder_url(folder)?, "0").await? else { return Ok(None) };
+        let Some(found) = self.propfind(folder, self.folder_url(folder)?, "0").await? else {
+            return Ok(None);
+        };
         let modified = found.resources.first().and_then(|resource| resource.facts.modified_ms);
         let age = found.now_ms.zip(modified).map(|(now, modified)| now.saturating_sub(modified).max(0));
         Ok(age.and_then(|age| u64::try_from(age).ok()).map(Duration::from_millis))
@@ -262,7 +265,9 @@ impl Dav {
         let children = entries
             .into_iter()
             .filter(|(_, resource)| !matches!(resource.status, Some(404 | 410)))
-            .filter_map(|(path, resource)| Some((address::child_name(&own, &path)?.to_owned(), resource.facts)))
+            .filter_map(|(path, resource)| {
+                Some((address::child_name(&own, &path)?.to_owned(), resource.facts))
+            })
             .collect();
         Ok(Listing { children, now_ms })
     }
@@ -289,7 +294,8 @@ impl Dav {
                 Ok(Put::Refused)
             }
             404 | 409 => {
-                let error = answer.error(MailboxErrorKind::Unavailable, "the server finds no place for the file");
+                let error =
+                    answer.error(MailboxErrorKind::Unavailable, "the server finds no place for the file");
                 answer.drain().await;
                 Ok(Put::NoFolder(error))
             }
@@ -310,7 +316,7 @@ impl Dav {
             Payload::None => Some(Payload::None),
             // A stream cannot be sent twice: the folder is looked after first.
             Payload::Stream(..) => {
-                self.ensure_folder(&parent).await?;
+                self.ensure_folder(&parent).await.map_err(|error| error.at(&place.path))?;
                 None
             }
         };
@@ -321,7 +327,7 @@ impl Dav {
         };
         self.folders().remove(&parent.path);
         let Some(again) = again else { return Err(error) };
-        self.make_folder(&parent).await?;
+        self.make_folder(&parent).await.map_err(|error| error.at(&place.path))?;
         match self.put(place, again, condition).await? {
             Put::Done => Ok(true),
             Put::Refused => Ok(false),
@@ -340,7 +346,9 @@ impl Dav {
                 self.remember_folder(folder);
                 Ok(())
             }
-            Some(_) => Err(folder.error(MailboxErrorKind::InvalidPath, "a file stands where a folder is needed")),
+            Some(_) => {
+                Err(folder.error(MailboxErrorKind::InvalidPath, "a file stands where a folder is needed"))
+            }
             None => self.make_folder(folder).await,
         }
     }

@@ -190,7 +190,9 @@ impl Http {
                 response,
             }),
             // What broke may have been the body that we were to send.
-            Err(error) => Err(progress.take_fault().unwrap_or_else(|| broken(call.operation, call.path, error))),
+            Err(error) => {
+                Err(progress.take_fault().unwrap_or_else(|| broken(call.operation, call.path, error)))
+            }
         }
     }
 }
@@ -199,7 +201,8 @@ impl Http {
 /// login page is not taken for a file.
 fn redirected(address: &Address, call: &Head<'_>, answer: &Answer) -> MailboxResult<Url> {
     let location = answer.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let refuse = |message: &str| Err(call.error(MailboxErrorKind::Protocol, message).with_status(answer.status()));
+    let refuse =
+        |message: &str| Err(call.error(MailboxErrorKind::Protocol, message).with_status(answer.status()));
     let Some(mut url) = location.and_then(|location| call.url.join(location).ok()) else {
         return refuse("the server redirects to nowhere");
     };
@@ -358,7 +361,9 @@ impl Answer {
             whole.reserve(body::reserve(announced));
             while let Some(piece) = self.piece().await? {
                 if whole.len() as u64 + piece.len() as u64 > limit {
-                    return Err(self.error(MailboxErrorKind::TooLarge, "the body is too large to be read at once"));
+                    return Err(
+                        self.error(MailboxErrorKind::TooLarge, "the body is too large to be read at once")
+                    );
                 }
                 whole.extend_from_slice(&piece);
             }
@@ -416,7 +421,8 @@ impl Answer {
             _ => (K::Protocol, "an unexpected answer"),
         };
         let error = self.error(kind, format!("{message} (HTTP {})", self.status()));
-        let wait = self.response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let wait =
+            self.response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
         self.drain().await;
         error.with_retry_after(wait)
     }
@@ -453,7 +459,9 @@ fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
+        if error.is::<rustls::Error>()
+            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
             return true;
         }
         source = error.source();

@@ -26,9 +26,7 @@ use self::multistatus::Facts;
 use self::probe::Findings;
 use super::body::WHOLE_BODY_MAX;
 use super::path::{self, TEMP_PREFIX};
-use super::{
-    Body, ByteStream, Capabilities, FileEntry, MailboxErrorKind, MailboxResult, StorageAdapter,
-};
+use super::{Body, ByteStream, Capabilities, FileEntry, MailboxErrorKind, MailboxResult, StorageAdapter};
 
 pub use config::{WebDavAuth, WebDavConfig};
 
@@ -237,13 +235,15 @@ impl StorageAdapter for WebDavMailbox {
         let folder = Place::folder("list", folder)?;
         let listing = self.dav().list(&folder).await?;
         self.sweep(&folder, &listing).await;
-        let files = listing.children.into_iter().filter(|(name, facts)| !facts.collection && !path::is_hidden(name));
+        let files =
+            listing.children.into_iter().filter(|(name, facts)| !facts.collection && !path::is_hidden(name));
         Ok(files.map(|(name, facts)| entry(path::child(&folder.path, &name), name, facts)).collect())
     }
 
     async fn list_folders(&self, folder: &str) -> MailboxResult<Vec<String>> {
         let listing = self.dav().list(&Place::folder("list", folder)?).await?;
-        let folders = listing.children.into_iter().filter(|(name, facts)| facts.collection && !path::is_hidden(name));
+        let folders =
+            listing.children.into_iter().filter(|(name, facts)| facts.collection && !path::is_hidden(name));
         Ok(folders.map(|(name, _)| name).collect())
     }
 

@@ -93,7 +93,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Resource>, &'static str> {
     reader.config_mut().expand_empty_elements = true;
     let mut state = Parser::default();
     loop {
-        let (namespace, event) = reader.read_resolved_event().map_err(|_| "the answer is not well-formed XML")?;
+        let (namespace, event) =
+            reader.read_resolved_event().map_err(|_| "the answer is not well-formed XML")?;
         match event {
             Event::Start(element) => {
                 let dav = namespace == ResolveResult::Bound(Namespace("DAV:"));
@@ -140,7 +141,8 @@ impl Parser {
             Tag::Collection => self.facts.collection = true,
             _ => {}
         }
-        if self.stack.is_empty() && (tag != Tag::Multistatus || std::mem::replace(&mut self.seen_root, true)) {
+        if self.stack.is_empty() && (tag != Tag::Multistatus || std::mem::replace(&mut self.seen_root, true))
+        {
             return Err("the answer is no multistatus");
         }
         if self.stack.len() == DEPTH_MAX {
@@ -248,7 +250,8 @@ mod tests {
 
     #[test]
     fn tells_collections_and_states() {
-        let folder = one("<d:response><d:href>/x/</d:href><d:propstat><d:prop><d:resourcetype><d:collection/>\
+        let folder =
+            one("<d:response><d:href>/x/</d:href><d:propstat><d:prop><d:resourcetype><d:collection/>\
              </d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>");
         assert!(folder.facts.collection);
         let gone = one("<d:response><d:href>/x</d:href><d:status>HTTP/1.1 404 Gone</d:status></d:response>");

@@ -30,7 +30,10 @@ impl Check for Reachable<'_> {
             (_, Some(facts)) if facts.collection => return Err(in_the_way(self.place)),
             (Goal::Absent, None) => return Ok(()),
             (Goal::Absent, Some(_)) => (MailboxErrorKind::AlreadyExists, "the file exists"),
-            (Goal::Version(_), None) => (MailboxErrorKind::Conflict, "the file is gone"),
+            (Goal::Version(_), None) => {
+                self.inner.dav.missing_is_fine(self.place).await?;
+                (MailboxErrorKind::Conflict, "the file is gone")
+            }
             (Goal::Version(expected), Some(facts)) => match facts.etag {
                 Some(etag) if opaque(&etag) == opaque(expected) => return Ok(()),
                 _ => (MailboxErrorKind::Conflict, "the file has changed"),
@@ -109,7 +112,7 @@ impl Inner {
             return if held { Ok(()) } else { exists(place) };
         };
         // The claim is in the folder, so the folder comes first.
-        self.dav.ensure_folder(&place.parent()).await?;
+        self.dav.ensure_folder(&place.parent()).await.map_err(|error| error.at(&place.path))?;
         let work = async {
             free().check().await?;
             self.put(place, payload(body)).await
