@@ -30,6 +30,15 @@ pub(crate) struct RowState {
     pub(crate) cells: Vec<Cell>,
 }
 
+/// A row in the form of the store.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedRow {
+    /// The values as a JSON object; nothing for a tombstone.
+    pub(crate) json: Option<String>,
+    pub(crate) clocks: Vec<u8>,
+    pub(crate) deleted: Option<Vec<u8>>,
+}
+
 /// A stored row that is not in the form this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a stored row is damaged: {0}")]
@@ -103,6 +112,15 @@ impl RowState {
         }
         blob.extend_from_slice(&body);
         blob
+    }
+
+    /// The form of the store.
+    pub(crate) fn encode(&self) -> EncodedRow {
+        EncodedRow {
+            json: self.is_live().then(|| self.to_json()),
+            clocks: self.clocks_blob(),
+            deleted: self.deleted.as_ref().map(Clock::to_wtf8),
+        }
     }
 
     /// Puts a stored row together again. `json` is absent for a tombstone.

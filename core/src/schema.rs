@@ -7,7 +7,10 @@
 
 mod json;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -201,10 +204,10 @@ impl TableSchema {
         self
     }
 
-    fn check(self, name: &Name) -> Result<Table> {
+    fn check(self, name: &Name) -> Result<(Table, TableStrategies)> {
         let refuse =
             |field: &Name, why: &str| Err(refused(&format!("field {field:?} of table {name:?} {why}")));
-        let mut table = Table { merge: self.merge, ..Table::default() };
+        let mut table = Table::default();
         for (name, field) in self.fields {
             if name.is_empty() {
                 return refuse(&name, "needs a name");
@@ -235,12 +238,13 @@ impl TableSchema {
         if table.indexes.len() > MAX_INDEXES {
             return Err(refused(&format!("table {name:?} has more than {MAX_INDEXES} indexes")));
         }
+        let mut strategies = TableStrategies { table: self.merge, fields: HashMap::new() };
         for (field, strategy) in self.field_merges {
-            if table.merges.insert(field.clone(), strategy).is_some() {
+            if strategies.fields.insert(field.clone(), strategy).is_some() {
                 return refuse(&field, "has two merge strategies");
             }
         }
-        Ok(table)
+        Ok((table, strategies))
     }
 }
 
@@ -254,8 +258,6 @@ struct Table {
     fields: BTreeMap<Name, Field>,
     /// Fields with an index; whether they are unique.
     indexes: BTreeMap<Name, bool>,
-    merge: Option<MergeStrategy>,
-    merges: HashMap<Name, MergeStrategy>,
 }
 
 /// Collects a schema.
@@ -290,17 +292,18 @@ impl SchemaBuilder {
 
     /// The schema, checked: names are there and single, indexed fields are neither optional nor JSON.
     pub fn build(self) -> Result<Schema> {
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut merges) = (BTreeMap::new(), HashMap::new());
         for (name, table) in self.tables {
             if name.is_empty() {
                 return Err(refused("a table needs a name"));
             }
-            let table = table.check(&name)?;
+            let (table, strategies) = table.check(&name)?;
+            merges.insert(name.clone(), strategies);
             if tables.insert(name.clone(), table).is_some() {
                 return Err(refused(&format!("table {name:?} is declared twice")));
             }
         }
-        Ok(Schema { version: self.version, merge: self.merge, tables })
+        Ok(Schema { version: self.version, merge: self.merge, merges, tables })
     }
 }
 
@@ -309,6 +312,7 @@ impl SchemaBuilder {
 pub struct Schema {
     version: Option<u64>,
     merge: Option<MergeStrategy>,
+    merges: HashMap<Name, TableStrategies>,
     tables: BTreeMap<Name, Table>,
 }
 
@@ -336,12 +340,12 @@ impl Schema {
         field: Option<Name>,
         strategy: MergeStrategy,
     ) -> Self {
-        let table = self.tables.entry(table.into()).or_default();
+        let strategies = self.merges.entry(table.into()).or_default();
         match field {
             Some(field) => {
-                table.merges.insert(field, strategy);
+                strategies.fields.insert(field, strategy);
             }
-            None => table.merge = Some(strategy),
+            None => strategies.table = Some(strategy),
         }
         self
     }
@@ -389,8 +393,10 @@ impl Schema {
                 details.sort_unstable();
                 add(kind.as_bytes());
                 add(&[u8::from(field.is_optional)]);
-                add(&details.len().to_be_bytes());
-                details.iter().for_each(|detail| add(detail.as_bytes()));
+                add(details.len().to_string().as_bytes());
+                for detail in details {
+                    add(detail.as_bytes());
+                }
             }
             for (name, is_unique) in &table.indexes {
                 add(b"index");
@@ -398,7 +404,11 @@ impl Schema {
                 add(&[u8::from(*is_unique)]);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 
     /// The declared tables, and their fields with an index.
@@ -415,19 +425,7 @@ impl Schema {
 
     /// Which strategy holds where; `database_default` where the schema says nothing.
     pub(crate) fn strategies(&self, database_default: MergeStrategy) -> Strategies {
-        let tables =
-            self.tables.iter().filter(|(_, table)| table.merge.is_some() || !table.merges.is_empty());
-        Strategies {
-            database: self.merge.clone().unwrap_or(database_default),
-            tables: tables
-                .map(|(name, table)| {
-                    (
-                        name.clone(),
-                        TableStrategies { table: table.merge.clone(), fields: table.merges.clone() },
-                    )
-                })
-                .collect(),
-        }
+        Strategies { database: self.merge.clone().unwrap_or(database_default), tables: self.merges.clone() }
     }
 }
 

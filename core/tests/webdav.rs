@@ -1,6 +1,6 @@
 //! The WebDAV mailbox against real servers, and against one that does everything wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 #[path = "webdav/model.rs"]
 mod model;
@@ -8,11 +8,13 @@ mod model;
 mod server;
 
 use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future, stream};
 use interocitor_core::mailbox::{
     Body, Capabilities, MailboxError, MailboxErrorKind as K, MailboxResult, StorageAdapter, WebDavAuth,
     WebDavConfig, WebDavMailbox, suite,
@@ -49,6 +51,57 @@ async fn conforms_on_real_servers() {
     assert!(tried > 0, "no server to test against: run `bash tests/run.sh webdav`");
 }
 
+/// A server of its own, with the certificate of a private authority.
+struct TlsServer {
+    process: Child,
+    url: String,
+    authority: String,
+}
+
+impl TlsServer {
+    fn start() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/webdav/apache.sh");
+        let mut command = Command::new("bash");
+        let mut process = command.args([script, &port, "tls"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let (url, authority) = (lines.next(), lines.next());
+        let (url, authority) = url.zip(authority).expect("no server: run `bash tests/run.sh webdav`");
+        Self { process, url, authority: std::fs::read_to_string(authority).unwrap() }
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        // TERM, so that the script ends its server too.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn speaks_tls_with_those_it_can_trust() {
+    let server = TlsServer::start();
+    let config = WebDavConfig::new(&server.url).unwrap();
+    let trusting = WebDavMailbox::new(&config.clone().with_authorities(&server.authority).unwrap()).unwrap();
+    trusting.authenticate().await.unwrap();
+    let body = vec![7; 3_000_000];
+    trusting.write_file("/tls", Body::from(body.clone())).await.unwrap();
+    assert_eq!(trusting.read_file("/tls").await.unwrap(), body);
+
+    // An authority that nobody knows, another name than in the certificate, no TLS at all.
+    let strict = WebDavMailbox::new(&config).unwrap();
+    let unknown = error(strict.read_file("/tls").await);
+    assert_eq!((unknown.kind(), unknown.is_retryable()), (K::Protocol, false), "{unknown:?}");
+    let misnamed = WebDavConfig::new(&server.url.replace("127.0.0.1", "localhost")).unwrap();
+    let misnamed = WebDavMailbox::new(&misnamed.with_authorities(&server.authority).unwrap()).unwrap();
+    assert_eq!(kind(misnamed.read_file("/tls").await), K::Protocol);
+    let plain = WebDavMailbox::new(&WebDavConfig::new(&server.url.replace("https:", "http:")).unwrap()).unwrap();
+    assert_eq!(kind(plain.read_file("/tls").await), K::Protocol);
+}
+
 /// The same with servers that lack this or that: everything works, races apart.
 #[tokio::test]
 async fn conforms_on_poorer_servers() {
@@ -74,19 +127,20 @@ async fn conforms_on_poorer_servers() {
             false,
         ),
     ];
-    for (abilities, exclusive) in servers {
-        let model = Model::start(abilities).await;
-        let make = || Arc::new(client(&model.server)) as Arc<dyn StorageAdapter>;
-        let first = make();
-        first.authenticate().await.unwrap();
-        let capabilities = first.capabilities();
-        assert_eq!(capabilities.exclusive_create, exclusive, "{abilities:?}");
-        assert_eq!(capabilities.conditional_replace, exclusive && abilities.etags, "{abilities:?}");
-        println!("{abilities:?}");
-        suite::run(&make, "/Mesh").await;
-        let left = model.paths().into_iter().filter(|path| path.contains("interocitor"));
-        assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new(), "left over: {abilities:?}");
-    }
+    future::join_all(servers.map(|(abilities, exclusive)| conforms_on_model(abilities, exclusive))).await;
+}
+
+async fn conforms_on_model(abilities: Abilities, exclusive: bool) {
+    let model = Model::start(abilities).await;
+    let make = || Arc::new(client(&model.server)) as Arc<dyn StorageAdapter>;
+    let first = make();
+    first.authenticate().await.unwrap();
+    let capabilities = first.capabilities();
+    assert_eq!(capabilities.exclusive_create, exclusive, "{abilities:?}");
+    assert_eq!(capabilities.conditional_replace, exclusive && abilities.etags, "{abilities:?}");
+    suite::run(&make, "/Mesh").await;
+    let left: Vec<_> = model.paths().into_iter().filter(|path| path.contains("interocitor")).collect();
+    assert_eq!(left, Vec::<String>::new(), "left over: {abilities:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const RACERS: usize = 16;
 /// How many names they race for.
 const ROUNDS: usize = 8;
 
-/// One check: it gets a client, the way to make more, and a folder of its own, not created yet.
+/// One check: it gets clients, and a folder of its own that does not exist yet.
 type Check = for<'a> fn(&'a Remote<'a>) -> BoxFuture<'a, ()>;
 
 const CHECKS: &[(&str, Check)] = &[
@@ -50,12 +50,17 @@ const CHECKS: &[(&str, Check)] = &[
 ///
 /// When a check fails.
 pub async fn run(make: Make<'_>, root: &str) {
+    let client = make();
+    let others: Vec<_> = (0..RACERS).map(|_| make()).collect();
+    ok("authenticate", client.authenticate().await);
+    ok("authenticate again", client.authenticate().await);
+    for outcome in future::join_all(others.iter().map(|other| other.authenticate())).await {
+        ok("authenticate another client", outcome);
+    }
     for (name, check) in CHECKS {
-        let remote = Remote { client: make(), make, folder: format!("{root}/{name}") };
+        let remote = Remote { client: client.as_ref(), others: &others, folder: format!("{root}/{name}") };
         // Shown with the panic of a failing check, and nowhere else.
         let mut running = Running(name, false);
-        ok("authenticate", remote.client.authenticate().await);
-        ok("authenticate again", remote.client.authenticate().await);
         check(&remote).await;
         running.1 = true;
     }
@@ -74,8 +79,9 @@ impl Drop for Running {
 }
 
 struct Remote<'a> {
-    client: Arc<dyn StorageAdapter>,
-    make: Make<'a>,
+    client: &'a dyn StorageAdapter,
+    /// More clients of the same remote: those who race.
+    others: &'a [Arc<dyn StorageAdapter>],
     folder: String,
 }
 
@@ -84,10 +90,8 @@ impl Remote<'_> {
         format!("{}/{name}", self.folder)
     }
 
-    async fn another(&self) -> Arc<dyn StorageAdapter> {
-        let client = (self.make)();
-        ok("authenticate another client", client.authenticate().await);
-        client
+    fn another(&self) -> &dyn StorageAdapter {
+        self.others[0].as_ref()
     }
 
     async fn write(&self, name: &str, body: &'static str) {
@@ -157,7 +161,7 @@ async fn gather(what: &str, mut stream: ByteStream) -> Vec<u8> {
 
 async fn missing(remote: &Remote<'_>) {
     use MailboxErrorKind::NotFound;
-    let client = &remote.client;
+    let client = remote.client;
     fails("list a missing folder", client.list_files(&remote.folder).await, NotFound);
     fails("list folders of a missing folder", client.list_folders(&remote.folder).await, NotFound);
     fails("read in a missing folder", client.read_file(&remote.path("x")).await, NotFound);
@@ -187,7 +191,7 @@ async fn round_trip(remote: &Remote<'_>) {
     // No folder was made: the write makes it.
     remote.write("deep/er/file", "first").await;
     assert_eq!(remote.read("deep/er/file").await, "first");
-    let other = remote.another().await;
+    let other = remote.another();
     ok("overwrite", other.write_file(&remote.path("deep/er/file"), Body::from("second, longer")).await);
     assert_eq!(remote.read("deep/er/file").await, "second, longer");
     remote.write("deep/er/file", "3").await;
@@ -321,7 +325,7 @@ async fn hidden(remote: &Remote<'_>) {
 
 async fn bad_paths(remote: &Remote<'_>) {
     use MailboxErrorKind::InvalidPath;
-    let client = &remote.client;
+    let client = remote.client;
     remote.write("inside", "kept").await;
     for bad in ["../out", "sub/../../out", "./a", "a//b", "a/", "a\0b", ""] {
         let path = remote.path(bad);
@@ -435,7 +439,7 @@ async fn delete(remote: &Remote<'_>) {
     assert_eq!(remote.read("x").await, "back");
 
     remote.write("folder/inside", "kept").await;
-    let outcome = remote.another().await.delete_file(&remote.path("folder")).await;
+    let outcome = remote.another().delete_file(&remote.path("folder")).await;
     fails("delete a folder", outcome, MailboxErrorKind::InvalidPath);
     assert_eq!(remote.read("folder/inside").await, "kept");
 }
@@ -456,7 +460,7 @@ async fn metadata(remote: &Remote<'_>) {
 async fn create(remote: &Remote<'_>) {
     let path = remote.path("deep/new");
     ok("create", remote.client.create_file(&path, Body::from("first")).await);
-    let again = remote.another().await.create_file(&path, Body::from("second")).await;
+    let again = remote.another().create_file(&path, Body::from("second")).await;
     fails("create again", again, MailboxErrorKind::AlreadyExists);
     assert_eq!(remote.read("deep/new").await, "first");
     ok("delete", remote.client.delete_file(&path).await);
@@ -471,10 +475,9 @@ async fn create_race(remote: &Remote<'_>) {
     if !remote.client.capabilities().exclusive_create {
         return;
     }
-    let racers = future::join_all((0..RACERS).map(|_| remote.another())).await;
     for round in 0..ROUNDS {
         let path = remote.path(&format!("round {round}"));
-        let race = racers
+        let race = remote.others
             .iter()
             .enumerate()
             .map(|(racer, client)| client.create_file(&path, Body::from(noise(1000 + racer, 1))));
@@ -496,7 +499,7 @@ async fn create_race(remote: &Remote<'_>) {
 
 async fn replace(remote: &Remote<'_>) {
     use MailboxErrorKind::Conflict;
-    let client = &remote.client;
+    let client = remote.client;
     let path = remote.path("file");
     remote.write("file", "zero").await;
     let zero = ok("stat", client.metadata(&path).await).and_then(|facts| facts.etag);
@@ -519,7 +522,7 @@ async fn replace(remote: &Remote<'_>) {
     // An etag from a listing, used by another client.
     let listed = remote.list().await.remove(0).etag;
     let Some(listed) = listed else { panic!("no etag in the listing") };
-    let other = remote.another().await;
+    let other = remote.another();
     ok("replace", other.replace_file(&path, Body::from("four"), &listed).await);
     assert_eq!(remote.read("file").await, "four");
     ok("delete", client.delete_file(&path).await);
@@ -534,12 +537,11 @@ async fn replace_race(remote: &Remote<'_>) {
         return;
     }
     let path = remote.path("file");
-    let racers = future::join_all((0..RACERS).map(|_| remote.another())).await;
     for round in 0..ROUNDS {
         let etag = remote.etag("file").await;
         // All bodies have one size, so that the size cannot tell them apart.
         let body = |racer: usize| noise(1000, u32::try_from(round * RACERS + racer).unwrap_or_default());
-        let race = racers
+        let race = remote.others
             .iter()
             .enumerate()
             .map(|(racer, client)| client.replace_file(&path, Body::from(body(racer)), &etag));
@@ -564,7 +566,7 @@ async fn whole_bodies(remote: &Remote<'_>) {
     let bodies = [21, 22, 23].map(|seed| noise(250_000, seed));
     let path = remote.path("file");
     ok("write", remote.client.write_file(&path, Body::from(bodies[0].clone())).await);
-    let (writer, reader) = (remote.another().await, remote.another().await);
+    let (writer, reader) = (remote.another(), &remote.others[1]);
     let write = async {
         for round in 0..30 {
             ok("write", writer.write_file(&path, Body::from(bodies[round % 3].clone())).await);

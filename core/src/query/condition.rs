@@ -251,8 +251,8 @@ impl<'a> Column<'a> {
             b'"' => {
                 let text = raw.get(1..raw.len() - 1)?;
                 // Keys spell only these otherwise. No early end, so that this runs many bytes at a time.
-                let is_plain =
-                    !text.iter().fold(false, |odd, byte| odd | (*byte == b'\\') | (*byte & 0xfe == 0xee));
+                let odd = |byte: u8| u8::from(byte == b'\\') | u8::from(byte & 0xfe == 0xee);
+                let is_plain = text.iter().fold(0, |found, byte| found | odd(*byte)) == 0;
                 let text = if is_plain { text.into() } else { key::of(raw)?.split_off(1).into() };
                 Some(Column::Text(text))
             }

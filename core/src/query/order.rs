@@ -16,7 +16,9 @@ pub(super) fn push(out: &mut Vec<u8>, raw: &[u8], direction: Direction) {
     }
     out.extend_from_slice(&[0, 0]);
     if direction == Direction::Descending {
-        out[start..].iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in &mut out[start..] {
+            *byte = !*byte;
+        }
     }
 }
 
@@ -27,7 +29,9 @@ mod tests {
 
     fn bytes(columns: &[&str], direction: Direction) -> Vec<u8> {
         let mut out = Vec::new();
-        columns.iter().for_each(|column| push(&mut out, column.as_bytes(), direction));
+        for column in columns {
+            push(&mut out, column.as_bytes(), direction);
+        }
         out
     }
 

@@ -106,6 +106,25 @@ fn only_live_rows_show_ordered_by_id() {
 }
 
 #[test]
+fn ids_whose_bytes_order_otherwise_are_noticed() {
+    let store = MemoryStore::new().unwrap();
+    let id = |at: usize| if at == 0 { "\u{1f600}".into() } else { format!("\u{ff5e}{at}") };
+    fill(&store, &(0..10).map(|at| (Name::from(id(at)), live(&[]))).collect::<Vec<_>>());
+    assert_eq!(ids(&store, &t().limit(1)), [id(0)]);
+    assert_eq!(ids(&store, &t().offset(1).limit(1)), [id(1)]);
+}
+
+#[test]
+fn the_index_only_suggests_arrays_and_objects() {
+    let store = column(&["[2]", "[1]"].repeat(20));
+    index(&store, &[&"f".into()]);
+    let query = t().filter("f", Condition::Equals(value("[2.0]")));
+    assert_eq!(ids(&store, &query.clone().limit(2)), ["r0", "r10"]);
+    assert_eq!(ids(&store, &query.clone().order_by("f", Direction::Ascending).limit(2)), ["r0", "r10"]);
+    assert_eq!((&store as &dyn Store).read_with(|tx| count(tx, &query)).unwrap(), 20);
+}
+
+#[test]
 fn rows_come_as_they_were_written() {
     let store = MemoryStore::new().unwrap();
     let columns = [("b", "1e3"), ("a", "\"\\ud800\\/\""), ("\u{e9}\"", "{\"z\":1.0,\"a\":[]}")];

@@ -76,6 +76,8 @@ fn the_javascript_form_is_read() {
             ("tasks", "status", false)
         ]
     );
+    let twice = TableSchema::new().field("f", Field::string().unique()).index("f");
+    assert!(Schema::builder().table("t", twice).build().unwrap().wanted_fields().1[0].is_unique);
     assert_eq!(schema.fields(&"tasks".into()).count(), 5);
     assert_eq!(schema.fields(&"other".into()).count(), 0);
 }
@@ -85,6 +87,7 @@ fn the_nearest_strategy_holds() {
     let schema = Schema::from_json(FROM_JAVASCRIPT).unwrap();
     let schema =
         schema.with_merge("votes", Some("n".into()), MergeStrategy::Custom(Arc::new(|_| Vec::new())));
+    assert_eq!(schema.fingerprint(), Schema::from_json(FROM_JAVASCRIPT).unwrap().fingerprint());
     let strategies = schema.strategies(MergeStrategy::LocalWins);
     let of = |table: &str, field: &str| format!("{:?}", strategies.of(&table.into(), &field.into()));
     assert_eq!(of("tasks", "title"), "local-wins");

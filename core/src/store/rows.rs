@@ -12,9 +12,8 @@ use rusqlite::{
 
 use super::{Tx, fields::KeyRange};
 use crate::{
-    clock::Clock,
     error::Result,
-    row::{DamagedRow, RowState},
+    row::{DamagedRow, EncodedRow, RowState},
     value::{Name, key},
 };
 
@@ -68,7 +67,8 @@ impl TableInfo {
             select: format!("SELECT rid, data, clocks, d FROM t_{id} WHERE id = ?1"),
             select_json: format!("SELECT data FROM t_{id} WHERE id = ?1"),
             insert: format!(
-                "INSERT INTO t_{id}(id, data, clocks, d{columns}) VALUES (?1, ?2, ?3, ?4{places})"
+                "INSERT INTO t_{id}(id, data, clocks, d{columns}) VALUES (?1, ?2, ?3, ?4{places})
+                 ON CONFLICT(id) DO NOTHING"
             ),
             update: format!("UPDATE t_{id} SET data = ?2, clocks = ?3, d = ?4{sets} WHERE rid = ?1"),
             id,
@@ -206,36 +206,43 @@ impl Tx<'_> {
         rid: Option<i64>,
         state: &RowState,
     ) -> Result<()> {
-        let json = state.is_live().then(|| state.to_json());
-        let clocks = state.clocks_blob();
-        let deleted = state.deleted.as_ref().map(Clock::to_wtf8);
+        let encoded = state.encode();
+        match rid {
+            Some(rid) => self.execute_row(table, &table.update, &rid, state, &encoded).map(|_| ()),
+            None => self.insert_row(table, id, state, &encoded).map(|_| ()),
+        }
+    }
+
+    /// Stores a row that is expected to be new; tells whether it was. One that exists is left alone.
+    pub(crate) fn insert_row(
+        &self,
+        table: &TableInfo,
+        id: &Name,
+        state: &RowState,
+        encoded: &EncodedRow,
+    ) -> Result<bool> {
+        Ok(self.execute_row(table, &table.insert, &Text(id.as_bytes()), state, encoded)? > 0)
+    }
+
+    fn execute_row(
+        &self,
+        table: &TableInfo,
+        sql: &str,
+        place: &dyn ToSql,
+        state: &RowState,
+        encoded: &EncodedRow,
+    ) -> Result<usize> {
+        let EncodedRow { json, clocks, deleted } = encoded;
         let deleted = deleted.as_deref().map(Text);
-        let id = Text(id.as_bytes());
+        let mut statement = self.sql(sql)?;
         if table.fields.is_empty() {
-            match rid {
-                Some(rid) => {
-                    self.sql(&table.update)?.execute(rusqlite::params![rid, json, clocks, deleted])?
-                }
-                None => self.sql(&table.insert)?.execute(rusqlite::params![id, json, clocks, deleted])?,
-            };
-            return Ok(());
+            return Ok(statement.execute(rusqlite::params![place, json, clocks, deleted])?);
         }
         let keys = field_keys(table, state);
         let mut values: Vec<&dyn ToSql> = Vec::with_capacity(4 + keys.len());
-        let sql = match &rid {
-            Some(rid) => {
-                values.push(rid);
-                &table.update
-            }
-            None => {
-                values.push(&id);
-                &table.insert
-            }
-        };
-        values.extend([&json as &dyn ToSql, &clocks, &deleted]);
+        values.extend([place, json as &dyn ToSql, clocks, &deleted]);
         values.extend(keys.iter().map(|key| key as &dyn ToSql));
-        self.sql(sql)?.execute(params_from_iter(values))?;
-        Ok(())
+        Ok(statement.execute(params_from_iter(values))?)
     }
 
     /// Takes a row out altogether, as only an adopted snapshot may ask.

@@ -9,7 +9,7 @@ use crate::{
     events::Event,
     local::{self, Changes, Fields, RowWrite, Write, Writer},
     merge::{self, Conflict, Joined, Strategies},
-    row::RowState,
+    row::{EncodedRow, RowState},
     store::{
         Durability, Tx,
         meta::{EngineState, keys},
@@ -22,11 +22,33 @@ use crate::{
 /// How often a page is resolved again because a local write came in between.
 const ROUNDS: usize = 3;
 
+/// An operation with its row in the form of the store, should the row be new: made beside the
+/// transaction, which is the narrow place.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    op: Op,
+    encoded: EncodedRow,
+}
+
+impl Prepared {
+    pub(super) fn new(op: Op) -> Self {
+        let encoded = op.state.encode();
+        Self { op, encoded }
+    }
+}
+
 /// A file that was read.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    pub(super) name: String,
-    pub(super) entry: ChangeEntry,
+    name: String,
+    clock: Clock,
+    ops: Vec<Prepared>,
+}
+
+impl Incoming {
+    pub(super) fn new(name: String, entry: ChangeEntry) -> Self {
+        Self { name, clock: entry.clock, ops: entry.ops.into_iter().map(Prepared::new).collect() }
+    }
 }
 
 /// A file that could not be.
@@ -56,41 +78,56 @@ pub(super) struct Merged {
 pub(super) struct Merger<'a, 'tx> {
     tx: &'a Tx<'tx>,
     floor: Option<Clock>,
+    expects_new: bool,
     pub(super) merged: Merged,
 }
 
 impl<'a, 'tx> Merger<'a, 'tx> {
     pub(super) fn new(tx: &'a Tx<'tx>, floor: Option<Clock>) -> Self {
-        Self { tx, floor, merged: Merged::default() }
+        Self { tx, floor, expects_new: true, merged: Merged::default() }
     }
 
     /// Joins one operation into its row.
-    pub(super) fn apply(&mut self, op: Op) -> Result<()> {
-        let Op { table: table_name, row_id, mut state } = op;
-        let said_something = state.deleted.is_some() || !state.cells.is_empty();
+    pub(super) fn apply(&mut self, prepared: &Prepared) -> Result<()> {
+        let Prepared { op: Op { table, row_id, state }, encoded } = prepared;
         if let Some(floor) = &self.floor {
-            merge::strip(&mut state, floor);
+            let mut above = state.clone();
+            merge::strip(&mut above, floor);
+            if above != *state {
+                // At or below the floor the snapshot is the state.
+                if above.deleted.is_none() && above.cells.is_empty() {
+                    return Ok(());
+                }
+                return self.join(table, row_id, &above, &above.encode());
+            }
         }
-        let says_something = state.deleted.is_some() || !state.cells.is_empty();
-        if said_something && !says_something {
-            // At or below the floor the snapshot is the state.
-            return Ok(());
-        }
-        let table = self.tx.ensure_table(&table_name)?;
-        let Some(stored) = self.tx.row(&table, &row_id)? else {
-            // A column at or below the op's own delete clock cannot come from a peer's single op, but a
-            // snapshot row may hold both: join into nothing rather than trust it.
-            let mut fresh = RowState::default();
-            self.report(&table_name, &row_id, merge::join(&mut fresh, state, &|_| false).ties);
-            return self.store(&table, &row_id, None, &fresh);
-        };
-        let mut joined = stored.state;
-        let Joined { changed, ties, .. } = merge::join(&mut joined, state, &|_| false);
-        self.report(&table_name, &row_id, ties);
-        if changed { self.store(&table, &row_id, Some(stored.rid), &joined) } else { Ok(()) }
+        self.join(table, row_id, state, encoded)
     }
 
-    fn store(&mut self, table: &TableInfo, row_id: &Name, rid: Option<i64>, state: &RowState) -> Result<()> {
+    fn join(&mut self, table: &Name, row_id: &Name, state: &RowState, encoded: &EncodedRow) -> Result<()> {
+        let table = self.tx.ensure_table(table)?;
+        // New rows come in runs, and so do known ones: the last row tells which way is the short one.
+        if self.expects_new && self.tx.insert_row(&table, row_id, state, encoded)? {
+            return self.note(&table, row_id, state);
+        }
+        let stored = self.tx.row(&table, row_id)?;
+        self.expects_new = stored.is_none();
+        let Some(stored) = stored else {
+            self.tx.insert_row(&table, row_id, state, encoded)?;
+            return self.note(&table, row_id, state);
+        };
+        let mut joined = stored.state;
+        let Joined { changed, ties, .. } = merge::join(&mut joined, state.clone(), &|_| false);
+        self.report(&table.name, row_id, ties);
+        if changed {
+            self.tx.put_row(&table, row_id, Some(stored.rid), &joined)?;
+            self.note(&table, row_id, &joined)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a row changed, and where a peer's value is not as unique as it should be here.
+    fn note(&mut self, table: &TableInfo, row_id: &Name, state: &RowState) -> Result<()> {
         for field in table.fields.iter().filter(|field| field.is_unique) {
             let value = state.cell(&field.name).and_then(|cell| key::of(cell.value.as_str().as_bytes()));
             if let Some(value) = value
@@ -103,7 +140,6 @@ impl<'a, 'tx> Merger<'a, 'tx> {
                 });
             }
         }
-        self.tx.put_row(table, row_id, rid, state)?;
         self.merged.changes.note(&table.name, row_id, state.is_live());
         Ok(())
     }
@@ -172,19 +208,22 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
     let mut merger = Merger::new(tx, floor(tx)?);
-    let latest = page.entries.iter().map(|incoming| &incoming.entry.clock).max();
+    let latest = page.entries.iter().map(|incoming| &incoming.clock).max();
     if let Some(latest) =
         latest.filter(|latest| latest_entry(tx).is_ok_and(|known| known.as_ref() < Some(latest)))
     {
         tx.set_meta(keys::LATEST_ENTRY, &latest.to_string())?;
     }
-    for Incoming { name, entry } in &page.entries {
-        receive(&mut engine, &entry.clock, now_ms, &mut merger.merged.notices);
-        for op in &entry.ops {
-            merger.apply(op.clone())?;
+    let has_quarantine = tx.quarantine_count()? > 0;
+    for Incoming { name, clock, ops } in &page.entries {
+        receive(&mut engine, clock, now_ms, &mut merger.merged.notices);
+        for op in ops {
+            merger.apply(op)?;
         }
         tx.add_receipt(name)?;
-        tx.release(&format!("changes/{name}"))?;
+        if has_quarantine {
+            tx.release(&format!("changes/{name}"))?;
+        }
     }
     let mut merged = merger.merged;
     for fault in &page.faults {
@@ -234,7 +273,7 @@ fn resolve(ctx: &Context, page: &Page) -> Result<Resolved> {
         let mut rows: HashMap<(Name, Name), Option<RowState>> = HashMap::new();
         let mut joined: HashMap<(Name, Name), RowState> = HashMap::new();
         let mut conflicts = Vec::new();
-        for op in page.entries.iter().flat_map(|incoming| &incoming.entry.ops) {
+        for Prepared { op, .. } in page.entries.iter().flat_map(|incoming| &incoming.ops) {
             let wants = |field: &Name| ctx.strategies.function(&op.table, field).is_some();
             if !op.state.cells.iter().any(|cell| wants(&cell.name)) && op.state.deleted.is_none() {
                 continue;

@@ -66,35 +66,28 @@ async fn pull_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifes
     let unseen = unseen(ctx, files)?;
     let pages = paginate(unseen);
     let mut missing = false;
-    let mut next = None;
     let mut pages = pages.into_iter();
-    // While a page is merged, the next one is on its way.
-    loop {
-        let current = match next.take() {
-            Some(current) => current,
-            None => match pages.next() {
-                Some(files) => fetch(link, files).await,
-                None => break,
-            },
-        };
-        let work = {
-            let (link, mesh_id) = (Arc::clone(link), manifest.mesh_id.clone());
-            ctx.blocking(move |ctx| merge_fetched(ctx, &link, &mesh_id, current))
-        };
-        let outcome = match pages.next() {
+    let mut next = match pages.next() {
+        Some(files) => Some(fetch(ctx, link, &manifest.mesh_id, files).await?),
+        None => None,
+    };
+    // While a page is merged, the next one is read and decoded.
+    while let Some(Fetched { page, missing: is_missing, stopped }) = next.take() {
+        pulled.files += page.entries.len() as u64;
+        missing |= is_missing;
+        let work = ctx.blocking(move |ctx| merge_fetched(ctx, &page));
+        let merged = match pages.next().filter(|_| stopped.is_none()) {
             Some(files) => {
-                let (outcome, fetched) = future::join(work, fetch(link, files)).await;
-                next = Some(fetched);
-                outcome?
+                let (merged, fetched) = future::join(work, fetch(ctx, link, &manifest.mesh_id, files)).await;
+                next = Some(fetched?);
+                merged?
             }
             None => work.await?,
         };
-        pulled.rows += outcome.merged.changes.len() as u64;
-        pulled.files += outcome.files;
-        missing |= outcome.missing;
-        ctx.events.emit_changes(&outcome.merged.changes);
-        outcome.merged.notices.iter().for_each(|notice| ctx.emit(notice));
-        if let Some(error) = outcome.stopped {
+        pulled.rows += merged.changes.len() as u64;
+        ctx.events.emit_changes(&merged.changes);
+        merged.notices.iter().for_each(|notice| ctx.emit(notice));
+        if let Some(error) = stopped {
             return Err(error);
         }
     }
@@ -220,42 +213,45 @@ fn paginate(files: Vec<Listed>) -> Vec<Vec<Listed>> {
     pages
 }
 
-type Fetched = Vec<(Listed, MailboxResult<Bytes>)>;
-
-async fn fetch(link: &Link, files: Vec<Listed>) -> Fetched {
-    let paths: Vec<String> = files.iter().map(|file| link.layout.change(&file.name)).collect();
-    let bodies = link.adapter.read_many(&paths).await;
-    files.into_iter().zip(bodies).collect()
-}
-
-/// How far a page came.
-struct Outcome {
-    merged: Merged,
-    files: u64,
+/// A page that has come.
+#[derive(Default)]
+struct Fetched {
+    page: Page,
     /// A listed file was not there.
     missing: bool,
-    /// The transport failed; what came before it is merged.
+    /// The transport failed; what did come is merged.
     stopped: Option<Error>,
 }
 
-fn merge_fetched(ctx: &Context, link: &Link, mesh_id: &str, fetched: Fetched) -> Result<Outcome> {
-    let mut page = Page::default();
-    let (mut missing, mut stopped) = (false, None);
-    for (file, body) in fetched {
+/// Reads and decodes a page.
+async fn fetch(ctx: &Arc<Context>, link: &Arc<Link>, mesh_id: &str, files: Vec<Listed>) -> Result<Fetched> {
+    let paths: Vec<String> = files.iter().map(|file| link.layout.change(&file.name)).collect();
+    let bodies = link.adapter.read_many(&paths).await;
+    let (link, mesh_id) = (Arc::clone(link), mesh_id.to_owned());
+    ctx.blocking(move |_| Ok(decode(&link, &mesh_id, files.into_iter().zip(bodies)))).await
+}
+
+fn decode(
+    link: &Link,
+    mesh_id: &str,
+    files: impl Iterator<Item = (Listed, MailboxResult<Bytes>)>,
+) -> Fetched {
+    let mut fetched = Fetched::default();
+    let page = &mut fetched.page;
+    for (file, body) in files {
         let bytes = match body {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == MailboxErrorKind::NotFound => {
-                missing = true;
+                fetched.missing = true;
                 continue;
             }
             Err(error) => {
-                // Other files of the page may have come; they are merged, and the error is told.
-                stopped.get_or_insert(error.into());
+                fetched.stopped.get_or_insert(error.into());
                 continue;
             }
         };
         match read_change(link, mesh_id, &file.name, &bytes) {
-            Ok(entry) => page.entries.push(Incoming { name: file.name, entry }),
+            Ok(entry) => page.entries.push(Incoming::new(file.name, entry)),
             Err(fault) => page.faults.push(Faulty {
                 name: format!("changes/{}", file.name),
                 reason: fault.to_string(),
@@ -263,13 +259,14 @@ fn merge_fetched(ctx: &Context, link: &Link, mesh_id: &str, fetched: Fetched) ->
             }),
         }
     }
-    let files = page.entries.len() as u64;
-    let merged = if page.entries.is_empty() && page.faults.is_empty() {
-        Merged::default()
-    } else {
-        page::merge_page(ctx, &page)?
-    };
-    Ok(Outcome { merged, files, missing, stopped })
+    fetched
+}
+
+fn merge_fetched(ctx: &Context, page: &Page) -> Result<Merged> {
+    if page.entries.is_empty() && page.faults.is_empty() {
+        return Ok(Merged::default());
+    }
+    page::merge_page(ctx, page)
 }
 
 fn read_change(link: &Link, mesh_id: &str, name: &str, bytes: &[u8]) -> Result<change::ChangeEntry, Fault> {

@@ -5,7 +5,7 @@
 
 use std::{
     io::{Read, Seek, Write as _},
-    sync::Arc,
+    sync::{Arc, mpsc},
 };
 
 use futures_util::StreamExt;
@@ -13,7 +13,7 @@ use interocitor_crypto::{Decryptor, EnvelopeOpener, OpenError};
 
 use super::{
     Codec, Context, Fault, Link, key,
-    page::{self, Merged, Merger},
+    page::{self, Merged, Merger, Prepared},
 };
 use crate::{
     clock::Clock,
@@ -24,11 +24,22 @@ use crate::{
     merge,
     store::{Durability, Tx, meta::keys},
     value::Name,
-    wire::{WireError, change::Op, manifest::Manifest, snapshot},
+    wire::{
+        WireError,
+        change::Op,
+        manifest::Manifest,
+        snapshot::{self, SnapshotHead},
+    },
 };
 
 /// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
 const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
+
+/// Rows that go from the parser to the store at once.
+const CHUNK_ROWS: usize = 512;
+
+/// Chunks that the parser may be ahead of the store.
+const CHUNKS_AHEAD: usize = 4;
 
 /// Adopts the manifest's snapshot where its epoch is above ours; gives the number of changed rows.
 /// A snapshot that cannot be read is quarantined, and sync goes on with the change files.
@@ -207,17 +218,12 @@ fn adopt_in(
         Some(floor) => strip_below(ctx, tx, floor)?,
         None => Stripped { emptied: Vec::new(), again: Vec::new() },
     };
-    let mut greatest: Option<Clock> = manifest.watermark.clone();
     // The snapshot is not measured against its own floor: there it is the state.
     let mut merger = Merger::new(tx, None);
-    let head = snapshot::read(spool, &manifest.mesh_id, |op| {
-        if let Some(clock) = op.state.greatest_clock()
-            && greatest.as_ref().is_none_or(|known| clock > known)
-        {
-            greatest = Some(clock.clone());
-        }
-        merger.apply(op).map_err(Stopped::from)
+    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
+        rows.iter().try_for_each(|row| merger.apply(row))
     })?;
+    let greatest = greatest.max(manifest.watermark.clone());
     if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
     }
@@ -255,6 +261,42 @@ fn adopt_in(
     tx.release(name)?;
     tx.set_engine(&engine)?;
     Ok(merged)
+}
+
+/// Decrypts and parses on a thread of its own while `apply` stores what has come so far.
+fn parse_beside(
+    spool: Spool,
+    mesh_id: &str,
+    mut apply: impl FnMut(&[Prepared]) -> Result<()>,
+) -> Result<(SnapshotHead, Option<Clock>), Stopped> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<Vec<Prepared>>(CHUNKS_AHEAD);
+        let parser = scope.spawn(move || {
+            let mut greatest: Option<Clock> = None;
+            let mut rows = Vec::with_capacity(CHUNK_ROWS);
+            let head = snapshot::read(spool, mesh_id, |op| {
+                if let Some(clock) = op.state.greatest_clock()
+                    && greatest.as_ref().is_none_or(|known| clock > known)
+                {
+                    greatest = Some(clock.clone());
+                }
+                rows.push(Prepared::new(op));
+                if rows.len() < CHUNK_ROWS {
+                    return Ok(());
+                }
+                // The other side is gone when storing failed; its error is the one that counts.
+                sender.send(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS))).map_err(|_| Error::Cancelled)?;
+                Ok::<_, Stopped>(())
+            })?;
+            sender.send(rows).map_err(|_| Error::Cancelled)?;
+            Ok((head, greatest))
+        });
+        let applied = receiver.iter().try_for_each(|rows| apply(&rows));
+        drop(receiver);
+        let parsed = parser.join().unwrap_or(Err(Stopped::Error(Error::ShutDown)));
+        applied?;
+        parsed
+    })
 }
 
 /// What the floor takes out of a store.

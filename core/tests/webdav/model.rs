@@ -50,8 +50,8 @@ impl Model {
     pub(crate) async fn start(abilities: Abilities) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         state.lock().unwrap().put("/dav", None);
-        let served = Arc::clone(&state);
-        let server = Server::start(move |request| served.lock().unwrap().serve(abilities, request)).await;
+        let kept = Arc::clone(&state);
+        let server = Server::start(move |request| kept.lock().unwrap().serve(abilities, request)).await;
         Self { server, state }
     }
 

@@ -48,6 +48,25 @@ fn leftovers(folder: &Path) -> Vec<String> {
     found
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_beside_a_writer_sees_whole_bodies_of_any_length() {
+    let (_folder, mailbox) = fresh();
+    let bodies = [vec![1; 300_000], vec![2; 10], vec![3; 150_000]];
+    mailbox.write_file("/x", Body::from(bodies[0].clone())).await.unwrap();
+    let writer = mailbox.clone();
+    let source = bodies.clone();
+    let writing = tokio::spawn(async move {
+        for round in 0..200 {
+            writer.write_file("/x", Body::from(source[round % 3].clone())).await.unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let seen = mailbox.read_file("/x").await.unwrap();
+        assert!(bodies.iter().any(|body| seen == body), "a part of a body: {} bytes", seen.len());
+    }
+    writing.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_missing_base_directory_is_never_not_found() {
     let (folder, mailbox) = fresh();

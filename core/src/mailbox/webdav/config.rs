@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
@@ -85,6 +87,7 @@ pub struct WebDavConfig {
     auth: WebDavAuth,
     timeout: Duration,
     connect_timeout: Duration,
+    authorities: Vec<CertificateDer<'static>>,
 }
 
 impl WebDavConfig {
@@ -112,7 +115,7 @@ impl WebDavConfig {
         if url.set_username("").is_err() || url.set_password(None).is_err() {
             return bad("the base address cannot hold credentials");
         }
-        Ok(Self { url, auth, timeout: TIMEOUT, connect_timeout: CONNECT_TIMEOUT })
+        Ok(Self { url, auth, timeout: TIMEOUT, connect_timeout: CONNECT_TIMEOUT, authorities: Vec::new() })
     }
 
     /// With these credentials.
@@ -137,6 +140,17 @@ impl WebDavConfig {
         self
     }
 
+    /// Trusting the certificate authorities in a PEM text too, such as that of a home server, besides those
+    /// that the platform trusts.
+    pub fn with_authorities(mut self, pem: &str) -> MailboxResult<Self> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => self.authorities.extend(certificates),
+            _ => return Err(refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text")),
+        }
+        Ok(self)
+    }
+
     /// The base address, without credentials.
     pub fn base_url(&self) -> &str {
         self.url.as_str()
@@ -148,6 +162,10 @@ impl WebDavConfig {
 
     pub(super) fn auth(&self) -> &WebDavAuth {
         &self.auth
+    }
+
+    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -202,6 +220,13 @@ mod tests {
         for address in bad {
             let error = WebDavConfig::new(address).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{address}");
+        }
+    }
+
+    #[test]
+    fn wants_certificates_where_it_is_told_of_some() {
+        for bad in ["", "hello", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            assert!(WebDavConfig::new("https://host/").unwrap().with_authorities(bad).is_err());
         }
     }
 

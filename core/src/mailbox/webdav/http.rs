@@ -102,7 +102,7 @@ impl Http {
         let failed = |error: &dyn std::fmt::Display| {
             refuse(MailboxErrorKind::Io, &format!("the HTTP client cannot be set up: {error}"))
         };
-        let tls = tls::config(config.url().scheme() == "https").map_err(|error| failed(&error))?;
+        let tls = tls::config(config.url().scheme() == "https", config.authorities()).map_err(|error| failed(&error))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
@@ -454,19 +454,13 @@ fn broken(operation: &'static str, path: &str, error: reqwest::Error) -> Mailbox
     MailboxError::new(kind, operation, path, message).with_source(error.without_url())
 }
 
-/// Whether a connection failed over TLS, for instance over a certificate that nobody trusts.
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>()
-            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+/// Whether a connection failed over TLS, for instance over a certificate that nobody trusts. I/O errors hide
+/// what they are made of from `source`, and stand in each other.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inner.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
 }
 
 #[cfg(test)]

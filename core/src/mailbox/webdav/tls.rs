@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, Error, RootCertStore};
 
-/// The configuration of a client. Without `needed` no certificate is trusted, and none has to be found.
-pub(super) fn config(needed: bool) -> Result<ClientConfig, Error> {
+/// The configuration of a client that also trusts `authorities`. Without `needed` nobody is trusted, and no
+/// certificates have to be found.
+pub(super) fn config(needed: bool, authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     if needed {
-        return trusting(provider);
+        return trusting(provider, authorities);
     }
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
@@ -17,16 +19,26 @@ pub(super) fn config(needed: bool) -> Result<ClientConfig, Error> {
 
 /// The platform decides whom to trust, including authorities that its owner added.
 #[cfg(not(target_os = "android"))]
-fn trusting(provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
-    use rustls_platform_verifier::BuilderVerifierExt;
+fn trusting(
+    provider: Arc<CryptoProvider>,
+    authorities: &[CertificateDer<'static>],
+) -> Result<ClientConfig, Error> {
+    let extra = authorities.iter().cloned();
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(&provider))?;
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+    // "Dangerous" is any verifier that is not rustls's own; this one is the platform's.
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(builder.with_no_client_auth())
 }
 
 /// Android's verifier panics unless the app set it up in Java: the bundled Mozilla roots decide.
 #[cfg(target_os = "android")]
-fn trusting(provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+fn trusting(
+    provider: Arc<CryptoProvider>,
+    authorities: &[CertificateDer<'static>],
+) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities.iter().cloned());
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -38,6 +50,6 @@ mod tests {
 
     #[test]
     fn needs_no_certificates_for_plain_http() {
-        assert!(config(false).is_ok());
+        assert!(config(false, &[]).is_ok());
     }
 }

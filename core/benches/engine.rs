@@ -1,0 +1,487 @@
+//! Each job of the engine beside its ground: the same bytes through SQLite, AES-GCM and the file system
+//! alone, in the same run. `python3 core/benches/table.py` prints the table of the README from it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on has failed")]
+
+use std::{
+    hint::black_box,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
+use criterion::{Criterion, criterion_group};
+use interocitor_core::{
+    Condition, Config, Interocitor, Key, Passphrase, Query, Schema, StoreLocation, Value,
+    mailbox::{FolderMailbox, MemoryMailbox},
+};
+use rusqlite::{Connection, params};
+use serde_json::{json, value::RawValue};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const KEY: [u8; 32] = [5; 32];
+const CLOCK: &str = "001795352694418-0000-01990000-0000-7000-8000-00000000000a";
+/// Rows of the queries and of the snapshot.
+const ROWS: usize = 55_000;
+
+fn passphrase() -> Passphrase {
+    Key::from_bytes(KEY).to_passphrase()
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn config(store: StoreLocation) -> Config {
+    let mut config = Config::new("bench", store);
+    config.remote_path = Some("/Mesh".into());
+    config.passphrase = Some(passphrase());
+    config.auto_sync = false;
+    config.batch_window = Duration::from_hours(1);
+    config
+}
+
+/// A database in a file that belongs to a mesh, so that writes go to the outbox.
+async fn member(folder: &Path, change: impl FnOnce(&mut Config)) -> Interocitor {
+    let mut config = config(StoreLocation::File(folder.join("a.db")));
+    change(&mut config);
+    let db = Interocitor::open(config).await.unwrap();
+    db.set_remote_storage(Some(Arc::new(MemoryMailbox::new()))).await;
+    assert!(db.connect().await.unwrap().is_online());
+    db
+}
+
+/// Five columns, about 150 bytes of JSON.
+fn row(at: usize) -> serde_json::Value {
+    json!({
+        "title": format!("Row number {at} of the bench, with some text in it"),
+        "done": at % 3 == 0,
+        "n": at % (ROWS / 100),
+        "price": 1.25,
+        "tags": ["one", "two"],
+    })
+}
+
+/// What the engine stores for [`row`]: JSON, clocks, and both once more for the outbox.
+struct Stored {
+    data: String,
+    clocks: Vec<u8>,
+    op: Vec<u8>,
+}
+
+fn stored(at: usize) -> Stored {
+    let data = row(at).to_string();
+    let clocks = vec![7; 38 + 5 * 9];
+    let op = vec![7; data.len() + clocks.len() + 45];
+    Stored { data, clocks, op }
+}
+
+/// A bare database with the engine's tables and settings.
+fn raw(folder: &Path) -> Connection {
+    let conn = Connection::open(folder.join("raw.db")).unwrap();
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;
+         CREATE TABLE t(rid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, data TEXT, clocks BLOB NOT NULL, d TEXT, k BLOB);
+         CREATE TABLE outbox_ops(seq INTEGER, n INTEGER, ops BLOB, PRIMARY KEY (seq, n)) WITHOUT ROWID;",
+    )
+    .unwrap();
+    conn
+}
+
+fn insert(conn: &Connection, id: &str, stored: &Stored) {
+    conn.prepare_cached("INSERT INTO t(id, data, clocks, d) VALUES (?1, ?2, ?3, NULL)")
+        .unwrap()
+        .execute(params![id, stored.data, stored.clocks])
+        .unwrap();
+}
+
+/// Ids in no order, as random UUIDs are.
+fn id(at: usize) -> String {
+    let hash = Sha256::digest(at.to_le_bytes());
+    hash.iter().take(18).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("write");
+    group.bench_function("engine", |bencher| {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = runtime();
+        let db = runtime.block_on(member(folder.path(), |_| {}));
+        let table = db.table("t");
+        let mut at = 0;
+        bencher.iter(|| {
+            at += 1;
+            runtime.block_on(table.put(id(at), &row(at))).unwrap();
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = raw(folder.path());
+        let mut at = 0;
+        bencher.iter(|| {
+            at += 1;
+            let stored = stored(at);
+            conn.prepare_cached("BEGIN IMMEDIATE").unwrap().execute([]).unwrap();
+            insert(&conn, &id(at), &stored);
+            conn.prepare_cached("INSERT INTO outbox_ops VALUES (1, ?1, ?2)")
+                .unwrap()
+                .execute(params![i64::try_from(at).unwrap(), stored.op])
+                .unwrap();
+            conn.prepare_cached("COMMIT").unwrap().execute([]).unwrap();
+        });
+    });
+    group.finish();
+}
+
+fn batch(criterion: &mut Criterion) {
+    const COUNT: usize = 50_000;
+    let mut group = criterion.benchmark_group("batch");
+    group.sample_size(10);
+    group.bench_function("engine", |bencher| {
+        let runtime = runtime();
+        let rows: Vec<_> = (0..COUNT).map(|at| (id(at), row(at))).collect();
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let folder = tempfile::tempdir().unwrap();
+                let db = runtime.block_on(member(folder.path(), |_| {}));
+                let begin = Instant::now();
+                runtime
+                    .block_on(db.batch(|batch| {
+                        let mut table = batch.table("t");
+                        rows.iter().try_for_each(|(id, row)| table.put(id, row))
+                    }))
+                    .unwrap();
+                begin.elapsed()
+            })
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        let rows: Vec<_> = (0..COUNT).map(|at| (id(at), stored(at))).collect();
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let folder = tempfile::tempdir().unwrap();
+                let conn = raw(folder.path());
+                let begin = Instant::now();
+                conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+                for (id, stored) in &rows {
+                    insert(&conn, id, stored);
+                }
+                conn.execute_batch("COMMIT").unwrap();
+                begin.elapsed()
+            })
+        });
+    });
+    group.finish();
+}
+
+fn measured(rounds: u64, mut run: impl FnMut() -> Duration) -> Duration {
+    (0..rounds).map(|_| run()).sum()
+}
+
+/// A folder mailbox with 5,000 change files of one operation each.
+fn many_changes(runtime: &Runtime) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    runtime.block_on(async {
+        let mut config = config(StoreLocation::Memory);
+        config.batch_window = Duration::ZERO;
+        let db = Interocitor::open(config).await.unwrap();
+        db.set_remote_storage(Some(Arc::new(FolderMailbox::new(folder.path())))).await;
+        assert!(db.connect().await.unwrap().is_online());
+        for at in 0..5000 {
+            db.table("t").put(id(at), &row(at)).await.unwrap();
+        }
+        db.sync().await.unwrap();
+    });
+    folder
+}
+
+async fn fresh(mailbox: &Path, store: &Path) -> Interocitor {
+    let db = Interocitor::open(config(StoreLocation::File(store.join("fresh.db")))).await.unwrap();
+    db.set_remote_storage(Some(Arc::new(FolderMailbox::new(mailbox)))).await;
+    db
+}
+
+fn pull(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mailbox = many_changes(&runtime);
+    let mut group = criterion.benchmark_group("pull");
+    group.sample_size(10);
+    group.bench_function("engine", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let folder = tempfile::tempdir().unwrap();
+                let db = runtime.block_on(fresh(mailbox.path(), folder.path()));
+                let begin = Instant::now();
+                assert!(runtime.block_on(db.connect()).unwrap().is_online());
+                begin.elapsed()
+            })
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        let key = Key::from_bytes(KEY);
+        bencher.iter(|| {
+            let mut files = 0;
+            for entry in std::fs::read_dir(mailbox.path().join("Mesh/changes")).unwrap() {
+                let path = entry.unwrap().path();
+                if path.ends_with("head.json") {
+                    continue;
+                }
+                let payload = interocitor_crypto::open(&key, &std::fs::read(path).unwrap()).unwrap();
+                let parsed: Payload<'_> = serde_json::from_slice(&payload).unwrap();
+                files += parsed.entry.ops.len();
+                black_box(&parsed.entry.ops[0].columns);
+            }
+            assert_eq!(files, 5000);
+        });
+    });
+    group.finish();
+}
+
+#[derive(serde::Deserialize)]
+struct Payload<'a> {
+    #[serde(borrow)]
+    entry: Entry<'a>,
+}
+
+#[derive(serde::Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    ops: Vec<Op<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Op<'a> {
+    #[serde(borrow)]
+    columns: std::collections::HashMap<&'a str, Cell<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+#[allow(dead_code, reason = "parsed as the engine has to")]
+struct Cell<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    hlc: &'a str,
+}
+
+/// The plaintext of a snapshot of [`ROWS`] rows, about 37 MB.
+fn snapshot() -> String {
+    let mut text = String::from(
+        r#"{"meshId":"mesh_bench","kind":"snapshot","snapshot":{"snapshotId":"snap_1","timestamp":"2026-01-01T00:00:00.000Z","hlc":"","epoch":1,"schemaVersion":1,"tables":{"t":{"#,
+    );
+    for at in 0..ROWS {
+        let id = id(at);
+        let columns: Vec<String> = row(at)
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| format!(r#""{name}":{{"value":{value},"hlc":"{CLOCK}"}}"#))
+            .collect();
+        let comma = if at == 0 { "" } else { "," };
+        text += &format!(
+            r#"{comma}"{id}":{{"_meta":{{"table":"t","rowId":"{id}","deleted":false,"schemaVersion":0,"key":"t/{id}"}},"payload":{{{}}}}}"#,
+            columns.join(",")
+        );
+    }
+    text + "}}}}"
+}
+
+/// A folder mailbox whose mesh is one snapshot.
+fn compacted(text: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("Mesh");
+    std::fs::create_dir_all(root.join("mainline")).unwrap();
+    std::fs::create_dir_all(root.join("changes")).unwrap();
+    let body = interocitor_crypto::seal(&Key::from_bytes(KEY), [3; 12], text.as_bytes()).unwrap();
+    std::fs::write(root.join("mainline/snapshot-1-bench.json"), body).unwrap();
+    let manifest = r#"{"generation":2,"parentGeneration":1,"writtenBy":"s","writtenAt":"2026-01-01T00:00:00.000Z","version":3,"meshId":"mesh_bench","schema":1,"encrypted":true,"server":{"managed":false,"relayUrl":null,"serverId":"s"},"createdAt":"2026-01-01T00:00:00.000Z","epoch":1,"watermarkHlc":"","snapshotPath":"/Mesh/mainline/snapshot-1-bench.json","deltaPath":null"#;
+    let hash: String = Sha256::digest(format!("{manifest}}}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(root.join("manifest-2.json"), format!(r#"{manifest},"contentHash":"sha256:{hash}"}}"#)).unwrap();
+    std::fs::write(root.join("manifest.json"), r#"{"currentGeneration":2,"file":"manifest-2.json"}"#).unwrap();
+    folder
+}
+
+fn restore(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let text = snapshot();
+    let mailbox = compacted(&text);
+    let mut group = criterion.benchmark_group("restore");
+    group.sample_size(10);
+    group.bench_function("engine", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let folder = tempfile::tempdir().unwrap();
+                let db = runtime.block_on(fresh(mailbox.path(), folder.path()));
+                let begin = Instant::now();
+                assert!(runtime.block_on(db.connect()).unwrap().is_online());
+                begin.elapsed()
+            })
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        let cipher = Aes256Gcm::new(&KEY.into());
+        let mut sealed = text.clone().into_bytes();
+        let tag = cipher.encrypt_inout_detached(&[3; 12].into(), &[], sealed.as_mut_slice().into()).unwrap();
+        let rows: Vec<_> = (0..ROWS).map(|at| (id(at), stored(at))).collect();
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let mut body = sealed.clone();
+                let folder = tempfile::tempdir().unwrap();
+                let conn = raw(folder.path());
+                let begin = Instant::now();
+                cipher.decrypt_inout_detached(&[3; 12].into(), &[], body.as_mut_slice().into(), &tag).unwrap();
+                serde_json::from_slice::<serde::de::IgnoredAny>(&body).unwrap();
+                conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+                for (id, stored) in &rows {
+                    insert(&conn, id, stored);
+                }
+                conn.execute_batch("COMMIT").unwrap();
+                begin.elapsed()
+            })
+        });
+    });
+    group.finish();
+}
+
+/// The engine's database and a bare one with the same rows and the same index.
+struct Filled {
+    _folder: TempDir,
+    runtime: Runtime,
+    db: Interocitor,
+    conn: Connection,
+}
+
+fn filled() -> Filled {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let schema = r#"{"tables":{"t":{"fields":{"n":"number"},"indexes":["n"]}}}"#;
+    let db = runtime
+        .block_on(member(folder.path(), |config| config.schema = Some(Schema::from_json(schema).unwrap())));
+    runtime
+        .block_on(db.batch(|batch| {
+            let mut table = batch.table("t");
+            (0..ROWS).try_for_each(|at| table.put(id(at), &row(at)))
+        }))
+        .unwrap();
+    let conn = raw(folder.path());
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for at in 0..ROWS {
+        insert(&conn, &id(at), &stored(at));
+        let rid = conn.last_insert_rowid();
+        conn.prepare_cached("UPDATE t SET k = ?2 WHERE rid = ?1")
+            .unwrap()
+            .execute(params![rid, (at % (ROWS / 100)).to_be_bytes()])
+            .unwrap();
+    }
+    conn.execute_batch("COMMIT; CREATE INDEX i ON t(k)").unwrap();
+    Filled { _folder: folder, runtime, db, conn }
+}
+
+fn raw_rows(conn: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Vec<(String, String)> {
+    let mut statement = conn.prepare_cached(sql).unwrap();
+    let rows = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+fn read(criterion: &mut Criterion) {
+    let Filled { _folder, runtime, db, conn } = filled();
+    let table = db.table("t");
+
+    let mut group = criterion.benchmark_group("point-read");
+    let mut at = 0;
+    group.bench_function("engine", |bencher| {
+        bencher.iter(|| {
+            at = (at + 7919) % ROWS;
+            runtime.block_on(table.row(id(at))).unwrap().unwrap()
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        bencher.iter(|| {
+            at = (at + 7919) % ROWS;
+            raw_rows(&conn, "SELECT id, data FROM t WHERE id = ?1", [id(at)]).pop().unwrap()
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("indexed-where");
+    group.bench_function("engine", |bencher| {
+        bencher.iter(|| {
+            at = (at + 17) % (ROWS / 100);
+            let query = table.query().filter("n", Condition::Equals(Value::parse(&at.to_string()).unwrap()));
+            let rows = runtime.block_on(db.query(&query)).unwrap();
+            assert_eq!(rows.len(), 100);
+            rows
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        bencher.iter(|| {
+            at = (at + 17) % (ROWS / 100);
+            let rows = raw_rows(&conn, "SELECT id, data FROM t WHERE k = ?1 ORDER BY id", [&at.to_be_bytes()[..]]);
+            assert_eq!(rows.len(), 100);
+            rows
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("filtered-scan");
+    group.sample_size(20);
+    group.bench_function("engine", |bencher| {
+        let query = table.query().filter("price", Condition::Above(Value::parse("2").unwrap()));
+        bencher.iter(|| assert!(runtime.block_on(db.query(&query)).unwrap().is_empty()));
+    });
+    group.bench_function("ground", |bencher| {
+        let sql = "SELECT id, data FROM t WHERE json_extract(data, '$.price') > 2 ORDER BY id";
+        bencher.iter(|| assert!(raw_rows(&conn, sql, []).is_empty()));
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("full-scan");
+    group.sample_size(20);
+    group.bench_function("engine", |bencher| {
+        let query = Query::table("t");
+        bencher.iter(|| assert_eq!(runtime.block_on(db.query(&query)).unwrap().len(), ROWS));
+    });
+    group.bench_function("ground", |bencher| {
+        bencher.iter(|| assert_eq!(raw_rows(&conn, "SELECT id, data FROM t ORDER BY id", []).len(), ROWS));
+    });
+    group.finish();
+}
+
+/// Restores the snapshot once in a process of its own and tells its peak memory.
+fn peak(mailbox: &Path) {
+    let idle = status_kib("VmHWM");
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let db = fresh(mailbox, folder.path()).await;
+        assert!(db.connect().await.unwrap().is_online());
+    });
+    println!("peak memory of a restore: {} MB, {} MB of it before", status_kib("VmHWM") / 1024, idle / 1024);
+}
+
+fn status_kib(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn measure_peak(_: &mut Criterion) {
+    let mailbox = compacted(&snapshot());
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .env("MEASURE_PEAK", mailbox.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+criterion_group!(benches, write, batch, pull, restore, read, measure_peak);
+
+fn main() {
+    if let Some(mailbox) = std::env::var_os("MEASURE_PEAK") {
+        peak(Path::new(&mailbox));
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
