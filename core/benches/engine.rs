@@ -1,6 +1,14 @@
 //! Each job of the engine beside its ground: the same bytes through SQLite, AES-GCM and the file system
 //! alone, in the same run. `python3 core/benches/table.py` prints the table of the README from it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on has failed")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a bench that cannot go on has failed, and its set-up need not be fast"
+)]
 
 use std::{
     hint::black_box,
@@ -57,7 +65,7 @@ async fn member(folder: &Path, change: impl FnOnce(&mut Config)) -> Interocitor 
 fn row(at: usize) -> serde_json::Value {
     json!({
         "title": format!("Row number {at} of the bench, with some text in it"),
-        "done": at % 3 == 0,
+        "done": at.is_multiple_of(3),
         "n": at % (ROWS / 100),
         "price": 1.25,
         "tags": ["one", "two"],
@@ -296,9 +304,12 @@ fn compacted(text: &str) -> TempDir {
     let body = interocitor_crypto::seal(&Key::from_bytes(KEY), [3; 12], text.as_bytes()).unwrap();
     std::fs::write(root.join("mainline/snapshot-1-bench.json"), body).unwrap();
     let manifest = r#"{"generation":2,"parentGeneration":1,"writtenBy":"s","writtenAt":"2026-01-01T00:00:00.000Z","version":3,"meshId":"mesh_bench","schema":1,"encrypted":true,"server":{"managed":false,"relayUrl":null,"serverId":"s"},"createdAt":"2026-01-01T00:00:00.000Z","epoch":1,"watermarkHlc":"","snapshotPath":"/Mesh/mainline/snapshot-1-bench.json","deltaPath":null"#;
-    let hash: String = Sha256::digest(format!("{manifest}}}")).iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(root.join("manifest-2.json"), format!(r#"{manifest},"contentHash":"sha256:{hash}"}}"#)).unwrap();
-    std::fs::write(root.join("manifest.json"), r#"{"currentGeneration":2,"file":"manifest-2.json"}"#).unwrap();
+    let hash: String =
+        Sha256::digest(format!("{manifest}}}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(root.join("manifest-2.json"), format!(r#"{manifest},"contentHash":"sha256:{hash}"}}"#))
+        .unwrap();
+    std::fs::write(root.join("manifest.json"), r#"{"currentGeneration":2,"file":"manifest-2.json"}"#)
+        .unwrap();
     folder
 }
 
@@ -330,7 +341,9 @@ fn restore(criterion: &mut Criterion) {
                 let folder = tempfile::tempdir().unwrap();
                 let conn = raw(folder.path());
                 let begin = Instant::now();
-                cipher.decrypt_inout_detached(&[3; 12].into(), &[], body.as_mut_slice().into(), &tag).unwrap();
+                cipher
+                    .decrypt_inout_detached(&[3; 12].into(), &[], body.as_mut_slice().into(), &tag)
+                    .unwrap();
                 serde_json::from_slice::<serde::de::IgnoredAny>(&body).unwrap();
                 conn.execute_batch("BEGIN IMMEDIATE").unwrap();
                 for (id, stored) in &rows {
@@ -355,7 +368,7 @@ struct Filled {
 fn filled() -> Filled {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let schema = r#"{"tables":{"t":{"fields":{"n":"number"},"indexes":["n"]}}}"#;
+    let schema = r#"{"tables":{"t":{"fields":{"n":{"kind":"number","index":true}}}}}"#;
     let db = runtime
         .block_on(member(folder.path(), |config| config.schema = Some(Schema::from_json(schema).unwrap())));
     runtime
@@ -417,7 +430,8 @@ fn read(criterion: &mut Criterion) {
     group.bench_function("ground", |bencher| {
         bencher.iter(|| {
             at = (at + 17) % (ROWS / 100);
-            let rows = raw_rows(&conn, "SELECT id, data FROM t WHERE k = ?1 ORDER BY id", [&at.to_be_bytes()[..]]);
+            let rows =
+                raw_rows(&conn, "SELECT id, data FROM t WHERE k = ?1 ORDER BY id", [&at.to_be_bytes()[..]]);
             assert_eq!(rows.len(), 100);
             rows
         });

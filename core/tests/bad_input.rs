@@ -211,7 +211,7 @@ async fn what_must_not_be_joined_is_refused_before_anything_changes() {
     refused(&fixture, fresh().path(), "MESH_ENCRYPTION_MISMATCH", |config| config.encrypted = false).await;
     for nonsense in ["", "0OIl", "hunter2", &"z".repeat(60)] {
         let error = refused(&fixture, fresh().path(), "PASSPHRASE_WRONG", |config| {
-            config.passphrase = Some(nonsense.into())
+            config.passphrase = Some(nonsense.into());
         })
         .await;
         assert!(nonsense.is_empty() || !error.to_string().contains(nonsense), "{error}");
@@ -259,9 +259,9 @@ async fn what_must_not_be_joined_is_refused_before_anything_changes() {
         {
             let path = mailbox.path().join("Mesh").join(name);
             if path.is_dir() {
-                std::fs::remove_dir_all(path).unwrap()
+                std::fs::remove_dir_all(path).unwrap();
             } else {
-                std::fs::remove_file(path).unwrap()
+                std::fs::remove_file(path).unwrap();
             }
         }
         refused(&fixture, mailbox.path(), "MANIFEST_INVALID", |_| {}).await;

@@ -98,7 +98,8 @@ async fn speaks_tls_with_those_it_can_trust() {
     let misnamed = WebDavConfig::new(&server.url.replace("127.0.0.1", "localhost")).unwrap();
     let misnamed = WebDavMailbox::new(&misnamed.with_authorities(&server.authority).unwrap()).unwrap();
     assert_eq!(kind(misnamed.read_file("/tls").await), K::Protocol);
-    let plain = WebDavMailbox::new(&WebDavConfig::new(&server.url.replace("https:", "http:")).unwrap()).unwrap();
+    let plain =
+        WebDavMailbox::new(&WebDavConfig::new(&server.url.replace("https:", "http:")).unwrap()).unwrap();
     assert_eq!(kind(plain.read_file("/tls").await), K::Protocol);
 }
 

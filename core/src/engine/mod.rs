@@ -173,6 +173,27 @@ impl Interocitor {
         self.inner.ctx.read(|tx| crate::query::run(tx, query))
     }
 
+    /// The rows that a query finds as one JSON array, `[{"id":…,"row":{…}},…]`: a page for another
+    /// language, made in one go.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn query_json(&self, query: &Query) -> Result<Vec<u8>> {
+        self.inner.check_open()?;
+        self.inner.ctx.read(|tx| crate::query::page_json(tx, query))
+    }
+
+    /// How many rows a query finds.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn count(&self, query: &Query) -> Result<u64> {
+        self.inner.check_open()?;
+        self.inner.ctx.read(|tx| crate::query::count(tx, query))
+    }
+
     /// Runs `work` on a batch and commits it: all of its writes are stored and published together, or
     /// none. An error of `work` writes nothing.
     ///

@@ -477,7 +477,8 @@ async fn create_race(remote: &Remote<'_>) {
     }
     for round in 0..ROUNDS {
         let path = remote.path(&format!("round {round}"));
-        let race = remote.others
+        let race = remote
+            .others
             .iter()
             .enumerate()
             .map(|(racer, client)| client.create_file(&path, Body::from(noise(1000 + racer, 1))));
@@ -541,7 +542,8 @@ async fn replace_race(remote: &Remote<'_>) {
         let etag = remote.etag("file").await;
         // All bodies have one size, so that the size cannot tell them apart.
         let body = |racer: usize| noise(1000, u32::try_from(round * RACERS + racer).unwrap_or_default());
-        let race = remote.others
+        let race = remote
+            .others
             .iter()
             .enumerate()
             .map(|(racer, client)| client.replace_file(&path, Body::from(body(racer)), &etag));

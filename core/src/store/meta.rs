@@ -31,8 +31,6 @@ pub(crate) mod keys {
     pub(crate) const ENTRY_SEQ: &str = "entrySeq";
     /// Fingerprint of the declared schema.
     pub(crate) const SCHEMA: &str = "schema";
-    /// Version of the declared schema that the store was last opened with.
-    pub(crate) const SCHEMA_VERSION: &str = "schemaVersion";
     /// Wall time of the last sync whose every step was confirmed, ms.
     pub(crate) const LAST_SYNC_MS: &str = "lastSyncMs";
     /// When our device record was last written, ms.

@@ -220,9 +220,8 @@ fn adopt_in(
     };
     // The snapshot is not measured against its own floor: there it is the state.
     let mut merger = Merger::new(tx, None);
-    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
-        rows.iter().try_for_each(|row| merger.apply(row))
-    })?;
+    let (head, greatest) =
+        parse_beside(spool, &manifest.mesh_id, |rows| rows.iter().try_for_each(|row| merger.apply(row)))?;
     let greatest = greatest.max(manifest.watermark.clone());
     if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
@@ -285,7 +284,9 @@ fn parse_beside(
                     return Ok(());
                 }
                 // The other side is gone when storing failed; its error is the one that counts.
-                sender.send(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS))).map_err(|_| Error::Cancelled)?;
+                sender
+                    .send(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS)))
+                    .map_err(|_| Error::Cancelled)?;
                 Ok::<_, Stopped>(())
             })?;
             sender.send(rows).map_err(|_| Error::Cancelled)?;

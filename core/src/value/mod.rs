@@ -1,9 +1,9 @@
 //! JSON values kept as the text they were written in, and names that may hold any JSON string.
 //!
 //! A peer's value is never parsed into a tree and printed again: numbers beyond a double, lone
-//! surrogates, escapes and key order pass through unchanged. [`scan`] reads JSON in one pass,
-//! [`canonical`] gives the text that breaks ties between equal clocks, [`key`] the order of values
-//! in queries and indexes.
+//! surrogates, escapes and key order pass through unchanged. `scan` reads JSON in one pass,
+//! `canonical` gives the text that breaks ties between equal clocks, `key` the order of values in
+//! queries and indexes.
 
 pub(crate) mod canonical;
 pub(crate) mod key;
@@ -13,7 +13,8 @@ pub(crate) mod scan;
 use std::fmt;
 
 pub use name::Name;
-use scan::{Cursor, ScanError};
+use scan::Cursor;
+pub use scan::ScanError;
 
 /// Deepest nesting of arrays and objects that a local write may have. Peers' values may be deeper.
 pub const MAX_DEPTH: usize = 512;

@@ -63,10 +63,30 @@ pub(crate) fn compare_code_units(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// The UTF-16 code units of WTF-8 bytes.
-fn code_units(wtf8: &[u8]) -> impl Iterator<Item = u16> {
-    wtf8.utf8_chunks().flat_map(|chunk| {
-        let lone = scan::leading_surrogate(chunk.invalid());
-        chunk.valid().encode_utf16().chain(lone)
+fn code_units(mut wtf8: &[u8]) -> impl Iterator<Item = u16> {
+    let mut second = None;
+    std::iter::from_fn(move || {
+        if let Some(unit) = second.take() {
+            return Some(unit);
+        }
+        if let Some(unit) = scan::leading_surrogate(wtf8) {
+            wtf8 = wtf8.get(3..).unwrap_or_default();
+            return Some(unit);
+        }
+        // One character: its length is in the first byte.
+        let length = match wtf8.first()? {
+            0..=0x7f => 1,
+            0x80..=0xdf => 2,
+            0xe0..=0xef => 3,
+            _ => 4,
+        };
+        let (character, rest) = wtf8.split_at_checked(length).unwrap_or((wtf8, &[]));
+        wtf8 = rest;
+        let character = std::str::from_utf8(character).ok().and_then(|text| text.chars().next());
+        let mut units = [0; 2];
+        let units = character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf16(&mut units);
+        second = units.get(1).copied();
+        units.first().copied()
     })
 }
 
@@ -151,7 +171,25 @@ mod tests {
         assert_eq!(cursor.name().unwrap().as_str(), Some("\u{1f600}"));
     }
 
+    /// Any sequence of code units, as a JSON string would give it.
+    fn from_units(units: &[u16]) -> Name {
+        let mut json = b"\"".to_vec();
+        for unit in units {
+            scan::write_unicode_escape(&mut json, *unit);
+        }
+        json.push(b'"');
+        scan::Cursor::new(&json).name().unwrap()
+    }
+
     proptest! {
+        #[test]
+        fn lone_surrogates_have_their_place_in_the_order(
+            a in prop::collection::vec(prop_oneof![Just(0x61u16), 0xd7f0..0xe010u16, Just(0xffffu16)], 0..5),
+            b in prop::collection::vec(prop_oneof![Just(0x61u16), 0xd7f0..0xe010u16, Just(0xffffu16)], 0..5),
+        ) {
+            prop_assert_eq!(from_units(&a).cmp(&from_units(&b)), a.cmp(&b));
+        }
+
         #[test]
         fn order_is_that_of_utf16(a in any::<String>(), b in any::<String>()) {
             let units = |s: &str| s.encode_utf16().collect::<Vec<_>>();

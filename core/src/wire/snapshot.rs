@@ -45,7 +45,7 @@ pub(crate) fn read<E: From<WireError>>(
             b"snapshot" => cursor.object(|key, cursor| {
                 match key.as_bytes() {
                     b"epoch" => {
-                        head.epoch = cursor.value(|raw| std::str::from_utf8(raw).ok()?.parse().ok())?
+                        head.epoch = cursor.value(|raw| std::str::from_utf8(raw).ok()?.parse().ok())?;
                     }
                     b"client" => head.ours = cursor.name()?.as_str() == Some(CLIENT),
                     b"coveredChangeFiles" if cursor.peek()? == b'[' => cursor.array(|cursor| {

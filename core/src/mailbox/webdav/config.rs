@@ -146,7 +146,9 @@ impl WebDavConfig {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
         match certificates {
             Ok(certificates) if !certificates.is_empty() => self.authorities.extend(certificates),
-            _ => return Err(refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text")),
+            _ => {
+                return Err(refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text"));
+            }
         }
         Ok(self)
     }

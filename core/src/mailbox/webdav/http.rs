@@ -102,7 +102,8 @@ impl Http {
         let failed = |error: &dyn std::fmt::Display| {
             refuse(MailboxErrorKind::Io, &format!("the HTTP client cannot be set up: {error}"))
         };
-        let tls = tls::config(config.url().scheme() == "https", config.authorities()).map_err(|error| failed(&error))?;
+        let tls = tls::config(config.url().scheme() == "https", config.authorities())
+            .map_err(|error| failed(&error))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
