@@ -74,6 +74,8 @@ pub(crate) struct Founding<'a> {
     pub(crate) now_ms: u64,
     /// 1 for a new mesh, more where a lost manifest is rebuilt.
     pub(crate) generation: u64,
+    /// 0 for a new mesh; a rebuilt one keeps the epoch that its members know.
+    pub(crate) epoch: u64,
 }
 
 impl Manifest {
@@ -137,7 +139,7 @@ impl Manifest {
         record.set_boolean("encrypted", founding.encrypted);
         record.set("server", server.to_value());
         record.set_text("createdAt", &now);
-        record.set_integer("epoch", 0);
+        record.set_integer("epoch", founding.epoch);
         record.set_text("watermarkHlc", "");
         record.set("snapshotPath", Value::null());
         record.set("deltaPath", Value::null());
@@ -236,6 +238,7 @@ mod tests {
             server_id: "server_relay_1",
             now_ms: 1_767_323_045_678,
             generation: 1,
+            epoch: 0,
         })
         .unwrap();
         let file = founded.encode();
