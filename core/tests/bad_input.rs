@@ -292,6 +292,46 @@ async fn a_b10_spelled_passphrase_counts_only_where_the_mesh_proves_it() {
     assert_eq!(db.connect().await.unwrap_err().code().as_str(), "PASSPHRASE_WRONG");
 }
 
+#[tokio::test]
+async fn a_mailbox_that_lost_a_known_mesh_is_told_and_can_be_rebuilt() {
+    let mailbox = tempfile::tempdir().unwrap();
+    let open = || async {
+        let db = open_at(StoreLocation::Memory, |config| {
+            config.passphrase = Some("1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE".into());
+        })
+        .await;
+        db.set_remote_storage(Some(Arc::new(FolderMailbox::new(mailbox.path())))).await;
+        db
+    };
+    let (a, b) = (open().await, open().await);
+    assert_eq!(a.rebuild_remote().await.unwrap_err().code().as_str(), "INVALID_ARGUMENT");
+    for db in [&a, &b] {
+        assert!(db.connect().await.unwrap().is_online());
+    }
+    assert_eq!(a.rebuild_remote().await.unwrap_err().code().as_str(), "INVALID_ARGUMENT");
+    assert!(a.connect().await.unwrap().is_online());
+    a.table("t").put("r", &json!({"a": 1})).await.unwrap();
+    a.table("t").put("gone", &json!({"a": 1})).await.unwrap();
+    a.table("t").delete("gone").await.unwrap();
+    a.sync().await.unwrap();
+    let mesh_id = a.status().await.unwrap().mesh_id;
+
+    std::fs::remove_dir_all(mailbox.path().join("Mesh")).unwrap();
+    assert_eq!(a.sync().await.unwrap_err().code().as_str(), "REMOTE_MISSING");
+    a.disconnect().await;
+    assert_eq!(a.connect().await.unwrap_err().code().as_str(), "REMOTE_MISSING");
+    assert!(!mailbox.path().join("Mesh/manifest.json").exists(), "nothing is founded by itself");
+    assert!(a.rebuild_remote().await.unwrap().is_online());
+    let status = a.status().await.unwrap();
+    assert_eq!((&status.mesh_id, status.generation, status.pending.count), (&mesh_id, 2, 0));
+    // The other member goes on, and a new one sees everything.
+    b.sync().await.unwrap();
+    let fresh = open().await;
+    assert!(fresh.connect().await.unwrap().is_online());
+    assert_eq!(fresh.dump().await.unwrap(), a.dump().await.unwrap());
+    assert_eq!(b.dump().await.unwrap(), a.dump().await.unwrap());
+}
+
 fn pointer_fails(kind: MailboxErrorKind) -> impl FnMut(&'static str, &str) -> Option<Failure> + Send {
     move |operation, path| {
         (operation == "read" && path.ends_with("/manifest.json")).then_some(Failure::Before(kind))

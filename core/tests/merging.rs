@@ -10,8 +10,8 @@ use std::sync::{
 
 use common::open_at;
 use interocitor_core::{
-    Condition, Config, Conflict, Event, Interocitor, MergeFunction, MergeStrategy, Schema, StoreLocation, Value,
-    mailbox::MemoryMailbox,
+    Condition, Config, Conflict, Event, Interocitor, MergeFunction, MergeStrategy, Schema, StoreLocation,
+    Value, mailbox::MemoryMailbox,
 };
 use serde_json::json;
 
@@ -39,16 +39,23 @@ fn greatest(calls: &Arc<AtomicUsize>) -> MergeFunction {
     Arc::new(move |conflicts: &[Conflict]| {
         calls.fetch_add(1, Ordering::SeqCst);
         let choose = |conflict: &Conflict| {
-            if number(&conflict.local) >= number(&conflict.remote) { &conflict.local } else { &conflict.remote }.clone()
+            if number(&conflict.local) >= number(&conflict.remote) {
+                &conflict.local
+            } else {
+                &conflict.remote
+            }
+            .clone()
         };
         conflicts.iter().map(choose).collect()
     })
 }
 
 fn scores(calls: &Arc<AtomicUsize>) -> Schema {
-    Schema::from_json(r#"{"tables":{"t":{"fields":{"score":{"kind":"number"}}}}}"#)
-        .unwrap()
-        .with_merge("t", Some("score".into()), MergeStrategy::Custom(greatest(calls)))
+    Schema::from_json(r#"{"tables":{"t":{"fields":{"score":{"kind":"number"}}}}}"#).unwrap().with_merge(
+        "t",
+        Some("score".into()),
+        MergeStrategy::Custom(greatest(calls)),
+    )
 }
 
 #[tokio::test]
@@ -124,7 +131,9 @@ async fn all_named_strategies_converge() {
 
 #[tokio::test]
 async fn unique_holds_here_and_a_peers_duplicate_is_stored_and_told() {
-    let schema = || Schema::from_json(r#"{"tables":{"t":{"fields":{"mail":{"kind":"string","unique":true}}}}}"#).unwrap();
+    let schema = || {
+        Schema::from_json(r#"{"tables":{"t":{"fields":{"mail":{"kind":"string","unique":true}}}}}"#).unwrap()
+    };
     let mailbox = MemoryMailbox::new();
     let a = device(&mailbox, |config| config.schema = Some(schema())).await;
     let b = device(&mailbox, |config| config.schema = Some(schema())).await;
@@ -135,23 +144,28 @@ async fn unique_holds_here_and_a_peers_duplicate_is_stored_and_told() {
     b.sync().await.unwrap();
     let mut events = a.events();
     a.sync().await.unwrap();
-    let told = std::iter::from_fn(|| events.try_next()).any(|event| matches!(event, Event::UniqueDuplicate { .. }));
+    let told =
+        std::iter::from_fn(|| events.try_next()).any(|event| matches!(event, Event::UniqueDuplicate { .. }));
     assert!(told);
-    let found = a.table("t").where_("mail", Condition::Equals(Value::parse("\"x@y\"").unwrap())).await.unwrap();
+    let found =
+        a.table("t").where_("mail", Condition::Equals(Value::parse("\"x@y\"").unwrap())).await.unwrap();
     assert_eq!(found.len(), 2);
 }
 
 #[tokio::test]
 async fn changed_columns_only_travel_when_asked() {
     let mailbox = MemoryMailbox::new();
-    let a = device(&mailbox, |config| config.publish = interocitor_core::config::Publish::ChangedColumns).await;
+    let a =
+        device(&mailbox, |config| config.publish = interocitor_core::config::Publish::ChangedColumns).await;
     a.table("t").put("r", &json!({"a": 1, "b": 2})).await.unwrap();
     a.sync().await.unwrap();
     a.table("t").put("r", &json!({"b": 3})).await.unwrap();
     a.sync().await.unwrap();
     let key = interocitor_core::Passphrase::from(PASSPHRASE).to_key().unwrap();
     let mut widths = Vec::new();
-    for file in interocitor_core::mailbox::StorageAdapter::list_files(&mailbox, "/Mesh/changes").await.unwrap() {
+    for file in
+        interocitor_core::mailbox::StorageAdapter::list_files(&mailbox, "/Mesh/changes").await.unwrap()
+    {
         if file.name == "head.json" {
             continue;
         }
@@ -193,7 +207,9 @@ async fn events_tell_what_happened_in_order() {
     a.sync().await.unwrap();
     a.table("t").put("mine", &json!({"a": 1})).await.unwrap();
     let seen: Vec<Event> = std::iter::from_fn(|| events.try_next())
-        .filter(|event| matches!(event, Event::Change { .. } | Event::Delete { .. } | Event::SyncComplete { .. }))
+        .filter(|event| {
+            matches!(event, Event::Change { .. } | Event::Delete { .. } | Event::SyncComplete { .. })
+        })
         .collect();
     let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(

@@ -11,7 +11,7 @@ use crate::{
     mailbox::StorageAdapter,
     store::meta::keys,
     sync::{
-        Codec, Link,
+        Codec, Link, bootstrap,
         connect::{self, Connected, Terms},
         flush, manifest, pull,
     },
@@ -103,6 +103,23 @@ impl Interocitor {
     /// As [`connect`](Self::connect); `REMOTE_MISSING` where there is no mesh.
     pub async fn join(&self, mesh: MeshConfig) -> Result<Connection> {
         self.configure_mesh(mesh)?;
+        self.inner.connect(false).await
+    }
+
+    /// Founds the mesh of this store anew in a mailbox that lost it, from the rows that are here, and
+    /// connects. The answer to `REMOTE_MISSING` when the mailbox was emptied, not when the remote path is
+    /// wrong; members that hold more publish it when they connect.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where the mailbox holds a mesh, or where this store never belonged to one;
+    /// `PASSPHRASE_REQUIRED`; those of [`connect`](Self::connect).
+    pub async fn rebuild_remote(&self) -> Result<Connection> {
+        self.inner.check_open()?;
+        self.inner.tear_down("disconnect").await;
+        let (layout, adapter) = self.inner.destination()?;
+        let resolved = self.inner.secrets().resolve()?.ok_or(Error::PassphraseRequired)?;
+        bootstrap::rebuild(&self.inner.ctx, &Link::new(adapter, layout, resolved.codec)).await?;
         self.inner.connect(false).await
     }
 
@@ -235,15 +252,7 @@ impl Inner {
     }
 
     async fn connect_steps(&self, may_found: bool) -> Result<Connection> {
-        let (path, adapter) = {
-            let remote = self.remote();
-            (remote.path.clone(), remote.adapter.clone())
-        };
-        let path =
-            path.ok_or(Error::invalid("remote path", "none is configured; the database is local only"))?;
-        let adapter =
-            adapter.ok_or(Error::invalid("mailbox", "none is set; call set_remote_storage first"))?;
-        let layout = Layout::new(&path);
+        let (layout, adapter) = self.destination()?;
         let link = |codec| Arc::new(Link::new(Arc::clone(&adapter), layout.clone(), codec));
         let resolved = self.secrets().resolve()?;
         let resolved = match resolved {
@@ -267,6 +276,19 @@ impl Inner {
                 Ok(Connection::Online)
             }
         }
+    }
+
+    /// Where to connect to.
+    fn destination(&self) -> Result<(Layout, Arc<dyn StorageAdapter>)> {
+        let (path, adapter) = {
+            let remote = self.remote();
+            (remote.path.clone(), remote.adapter.clone())
+        };
+        let path =
+            path.ok_or(Error::invalid("remote path", "none is configured; the database is local only"))?;
+        let adapter =
+            adapter.ok_or(Error::invalid("mailbox", "none is set; call set_remote_storage first"))?;
+        Ok((Layout::new(&path), adapter))
     }
 
     /// Without a key: an existing mesh needs its passphrase; an empty mailbox may get a new one.
