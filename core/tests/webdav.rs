@@ -484,7 +484,17 @@ async fn a_redirect_within_the_origin_is_followed_without_changing_the_request()
         assert_eq!(client.list_files("/Mesh").await.unwrap().len(), 1);
         assert!(server.seen().iter().all(|request| request.header("authorization").is_some()));
     }
-    // To something else, in a circle, to nowhere.
+    // Something else answers there.
+    for (status, location) in [(302, "/login"), (307, "/login?next=/dav/x"), (303, "/other/x"), (302, "/other/y")] {
+        let server = Server::start(move |request| match request.path.as_str() {
+            "/dav/x" => Reply::status(status).header("Location", location),
+            _ => Reply::with(200, "text/plain", "Log in"),
+        })
+        .await;
+        assert_eq!(kind(client(&server).read_file("/x").await), K::Protocol, "{status} {location}");
+        assert_eq!(kind(client(&server).write_file("/x", Body::from("body")).await), K::Protocol, "{status} {location}");
+    }
+    // Or nothing does.
     for location in ["/login?next=/dav/x", "/login", "/dav/x", "http://["] {
         let server = Server::start(move |_| Reply::status(302).header("Location", location)).await;
         assert_eq!(kind(client(&server).read_file("/x").await), K::Protocol, "{location}");
@@ -597,5 +607,43 @@ async fn shows_no_secret() {
     let client = WebDavMailbox::new(&WebDavConfig::new(&url).unwrap()).unwrap();
     assert!(!format!("{client:?}").contains(PASSWORD));
     error(client.read_file("/x").await);
+    // Some services put the secret into the address.
+    let closed = format!("http://127.0.0.1:1/{PASSWORD}/");
+    error(WebDavMailbox::new(&WebDavConfig::new(&closed).unwrap()).unwrap().read_file("/x").await);
     assert_eq!(server.seen()[0].header("authorization"), Some(format!("Basic {ENCODED}").as_str()));
+}
+
+/// Peak memory and time of a large stream; run alone with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn measure_large_bodies() {
+    const LEN: u64 = 200_000_000;
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or_default()
+    };
+    for variable in SERVERS {
+        let Ok(url) = std::env::var(variable) else { continue };
+        let client = WebDavMailbox::new(&WebDavConfig::new(&url).unwrap()).unwrap();
+        client.authenticate().await.unwrap();
+        client.write_file("/large", Body::from("warm")).await.unwrap();
+        let (before, start) = (peak(), std::time::Instant::now());
+        let pieces = stream::iter((0..LEN / 100_000).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
+        client.write_file("/large", Body::Stream { len: LEN, stream: pieces.boxed() }).await.unwrap();
+        let (sent, middle) = (start.elapsed(), peak());
+        let mut stream = client.read_stream("/large").await.unwrap();
+        let mut read = 0;
+        while let Some(piece) = stream.next().await {
+            read += piece.unwrap().len() as u64;
+        }
+        assert_eq!(read, LEN);
+        let (received, after) = (start.elapsed() - sent, peak());
+        println!(
+            "{variable}: sent in {sent:?} with {} KB on top, read in {received:?} with {} KB on top",
+            middle - before,
+            after - middle
+        );
+        client.delete_file("/large").await.unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     mailbox::StorageAdapter,
     store::meta::keys,
     sync::{
-        Codec, Link, bootstrap,
+        Codec, Foretaste, Link, bootstrap,
         connect::{self, Connected, Terms},
         flush, manifest, pull,
     },
@@ -137,7 +137,7 @@ impl Interocitor {
         let inner = &self.inner;
         inner
             .exchange(async |link| {
-                let (manifest, pulled) = pull::pull(&inner.ctx, link).await?;
+                let (manifest, pulled) = pull::pull(&inner.ctx, link, Foretaste::default()).await?;
                 connect::finish(&inner.ctx, link, &manifest).await?;
                 Ok(pulled.rows)
             })
@@ -167,7 +167,7 @@ impl Interocitor {
     /// As [`pull`](Self::pull).
     pub async fn sync(&self) -> Result<()> {
         let inner = &self.inner;
-        inner.exchange(async |link| connect::exchange(&inner.ctx, link).await).await
+        inner.exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await).await
     }
 
     /// Ends everything and lets go of the store. Calls after it answer `SHUT_DOWN`.
@@ -210,7 +210,7 @@ impl Inner {
 
     /// One exchange of the background task.
     pub(super) async fn exchange_in_background(&self) -> Result<()> {
-        self.exchange(async |link| connect::exchange(&self.ctx, link).await).await
+        self.exchange(async |link| connect::exchange(&self.ctx, link, Foretaste::default()).await).await
     }
 
     pub(super) async fn connect(self: &Arc<Self>, may_found: bool) -> Result<Connection> {

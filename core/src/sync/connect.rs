@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Link, bootstrap, device, flush, join, key, manifest, pull};
+use super::{Context, Foretaste, Link, bootstrap, device, flush, join, key, manifest, pull};
 use crate::{
     error::{Error, Result},
     events::Event,
@@ -81,7 +81,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
         return Err(Error::MeshCredentialMismatch { stored, active });
     }
     *stage = "key";
-    let proof = within(&*ctx.host, limit, "key", key::prove(ctx, link, &manifest)).await?;
+    let (proof, foretaste) = within(&*ctx.host, limit, "key", key::prove(ctx, link, &manifest)).await?;
     if terms.must_prove && proof != key::Proof::Proven {
         return Err(Error::PassphraseWrong { reason: "it is not spelled as a passphrase is".into() });
     }
@@ -101,7 +101,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
     // Pull and flush move any amount of data: a deadline for the whole would punish large meshes, so
     // each request has its own in the adapter.
     *stage = "pull";
-    exchange(ctx, link).await
+    exchange(ctx, link, foretaste).await
 }
 
 /// The manifest of the mesh, founded where there is none and that is allowed.
@@ -124,8 +124,8 @@ async fn current(ctx: &Context, link: &Link, may_found: bool) -> Result<Arc<Mani
 }
 
 /// One full exchange: pull, flush, acknowledge.
-pub(crate) async fn exchange(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<()> {
-    let (manifest, _) = pull::pull(ctx, link).await?;
+pub(crate) async fn exchange(ctx: &Arc<Context>, link: &Arc<Link>, foretaste: Foretaste) -> Result<()> {
+    let (manifest, _) = pull::pull(ctx, link, foretaste).await?;
     flush::flush(ctx, link, &manifest).await?;
     finish(ctx, link, &manifest).await
 }

@@ -1,11 +1,10 @@
 //! Proving a key against the mesh before anything is stored under it.
 
-use super::{Context, Link};
+use super::{Codec, Context, Foretaste, Link, pull, spool};
 use crate::{
     error::{Error, Result},
-    mailbox::MailboxErrorKind,
+    mailbox::{FileEntry, MailboxErrorKind},
     store::meta::keys,
-    sync::Codec,
     wire::{layout::is_change_name, manifest::Manifest},
 };
 
@@ -21,23 +20,37 @@ pub(crate) enum Proof {
     NothingToOpen,
 }
 
-/// Tries the key on files of the mesh. Damaged files say nothing; a key that opens none of the sound
-/// ones is wrong.
-pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<Proof> {
-    let Codec::Sealed(key) = &link.codec else { return Ok(Proof::Proven) };
+/// Tries the key on files of the mesh: some of the newest changes, then the snapshot. Damaged files
+/// say nothing; a key that opens none of the sound ones is wrong.
+pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<(Proof, Foretaste)> {
+    let mut foretaste = Foretaste::default();
+    let Codec::Sealed(key) = &link.codec else { return Ok((Proof::Proven, foretaste)) };
     let fingerprint = fingerprint(&key.fingerprint(), &manifest.mesh_id);
     if ctx.read(|tx| tx.meta(keys::PROVEN_KEY))?.as_deref() == Some(&fingerprint) {
-        return Ok(Proof::Proven);
+        return Ok((Proof::Proven, foretaste));
     }
     let mut refused = 0;
-    for path in candidates(link, manifest).await? {
-        let bytes = match link.adapter.read_file(&path).await {
+    let files = pull::list_changes(link).await?;
+    for name in newest(&files) {
+        let bytes = match link.adapter.read_file(&link.layout.change(name)).await {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == MailboxErrorKind::NotFound => continue,
             Err(error) => return Err(error.into()),
         };
         match link.codec.open(&bytes) {
-            Ok(_) => return Ok(Proof::Proven),
+            Ok(_) => {
+                foretaste.files = Some(files);
+                return Ok((Proof::Proven, foretaste));
+            }
+            Err(fault) if fault.is_wrong_key() => refused += 1,
+            Err(_) => {}
+        }
+    }
+    if let Some(path) = manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)) {
+        match spool::download(link, &path).await? {
+            Ok(spool) => {
+                return Ok((Proof::Proven, Foretaste { files: Some(files), snapshot: Some(spool) }));
+            }
             Err(fault) if fault.is_wrong_key() => refused += 1,
             Err(_) => {}
         }
@@ -47,21 +60,16 @@ pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Re
             reason: format!("it opens none of the {refused} files that were tried; nothing was changed"),
         });
     }
-    Ok(Proof::NothingToOpen)
+    Ok((Proof::NothingToOpen, foretaste))
 }
 
-/// Small files first: the newest changes, then the snapshot.
-async fn candidates(link: &Link, manifest: &Manifest) -> Result<Vec<String>> {
-    let mut names: Vec<String> = match link.adapter.list_files(&link.layout.changes()).await {
-        Ok(files) => files.into_iter().map(|file| file.name).filter(|name| is_change_name(name)).collect(),
-        Err(error) if error.kind() == MailboxErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+/// Names of the newest change files.
+fn newest(files: &[FileEntry]) -> Vec<&str> {
+    let names = files.iter().map(|file| file.name.as_str()).filter(|name| is_change_name(name));
+    let mut names: Vec<&str> = names.collect();
     names.sort_unstable_by(|a, b| b.cmp(a));
     names.truncate(TRIES);
-    let mut paths: Vec<String> = names.iter().map(|name| link.layout.change(name)).collect();
-    paths.extend(manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)));
-    Ok(paths)
+    names
 }
 
 /// What is remembered of a proven key: nothing that gives it away, and nothing that fits another mesh.

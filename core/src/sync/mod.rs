@@ -2,7 +2,7 @@
 //!
 //! Each module is one step: [`manifest`] reads which state is current, [`bootstrap`] founds a mesh,
 //! [`key`] proves a passphrase, [`join`] settles which mesh a store belongs to, [`restore`] adopts a
-//! snapshot, [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
+//! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
 //! [`device`] acknowledges, [`connect`] runs them in order. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
 
@@ -15,7 +15,8 @@ pub(crate) mod key;
 pub(crate) mod manifest;
 mod page;
 pub(crate) mod pull;
-pub(crate) mod restore;
+mod restore;
+mod spool;
 
 use std::{
     borrow::Cow,
@@ -30,7 +31,7 @@ use crate::{
     error::Result,
     events::{Event, EventHub},
     host::{self, Host},
-    mailbox::StorageAdapter,
+    mailbox::{FileEntry, StorageAdapter},
     merge::Strategies,
     store::{Durability, Store, Tx},
     value::Name,
@@ -96,6 +97,15 @@ impl Context {
         let context = Arc::clone(self);
         host::run_blocking(&*self.host, move || work(&context)).await
     }
+}
+
+/// What proving a key fetched already, for the pull that follows.
+#[derive(Debug, Default)]
+pub(crate) struct Foretaste {
+    /// The listing of `changes/`.
+    files: Option<Vec<FileEntry>>,
+    /// The manifest's snapshot.
+    snapshot: Option<spool::Spool>,
 }
 
 /// How bodies are stored.

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::future;
+use futures_util::{StreamExt, future, stream};
 
 use super::{
-    Context, Fault, Link, manifest,
+    Context, Fault, Foretaste, Link, manifest,
     page::{self, Faulty, Incoming, Merged, Page},
     restore,
 };
@@ -25,6 +25,9 @@ use crate::{
 /// Files of one page.
 const PAGE: usize = 128;
 
+/// Pages read at the same time.
+const PAGES_AHEAD: usize = 2;
+
 /// Bytes of one page, as listed; a page has at least one file.
 const PAGE_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -38,9 +41,13 @@ pub(crate) struct Pulled {
 }
 
 /// Adopts a newer snapshot, then merges what is new in `changes/`.
-pub(crate) async fn pull(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifest>, Pulled)> {
+pub(crate) async fn pull(
+    ctx: &Arc<Context>,
+    link: &Arc<Link>,
+    foretaste: Foretaste,
+) -> Result<(Arc<Manifest>, Pulled)> {
     ctx.emit(&Event::SyncStart);
-    match pull_inner(ctx, link).await {
+    match pull_inner(ctx, link, foretaste).await {
         Ok((manifest, pulled)) => {
             ctx.emit(&Event::SyncComplete { entries_merged: pulled.rows });
             Ok((manifest, pulled))
@@ -52,37 +59,37 @@ pub(crate) async fn pull(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Ma
     }
 }
 
-async fn pull_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifest>, Pulled)> {
+async fn pull_inner(
+    ctx: &Arc<Context>,
+    link: &Arc<Link>,
+    foretaste: Foretaste,
+) -> Result<(Arc<Manifest>, Pulled)> {
     let manifest = manifest::expect(ctx, link, "pull").await?;
     check_mesh(ctx, &manifest)?;
     let mut pulled = Pulled::default();
     note_generation(ctx, &manifest)?;
-    pulled.rows += restore::adopt_if_newer(ctx, link, &manifest).await?;
-    let files = match link.adapter.list_files(&link.layout.changes()).await {
-        Ok(files) => files,
-        Err(error) if error.kind() == MailboxErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
+    pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
+    let files = match foretaste.files {
+        Some(files) => files,
+        None => list_changes(link).await?,
     };
     let unseen = unseen(ctx, files)?;
     let pages = paginate(unseen);
     let mut missing = false;
-    let mut pages = pages.into_iter();
-    let mut next = match pages.next() {
-        Some(files) => Some(fetch(ctx, link, &manifest.mesh_id, files).await?),
-        None => None,
-    };
-    // While a page is merged, the next one is read and decoded.
+    let fetches = pages.into_iter().map(|files| fetch(ctx, link, &manifest.mesh_id, files));
+    let mut fetches = stream::iter(fetches).buffered(PAGES_AHEAD);
+    let mut next = fetches.next().await.transpose()?;
+    // While a page is merged, the next ones are read and decoded.
     while let Some(Fetched { page, missing: is_missing, stopped }) = next.take() {
         pulled.files += page.entries.len() as u64;
         missing |= is_missing;
         let work = ctx.blocking(move |ctx| merge_fetched(ctx, &page));
-        let merged = match pages.next().filter(|_| stopped.is_none()) {
-            Some(files) => {
-                let (merged, fetched) = future::join(work, fetch(ctx, link, &manifest.mesh_id, files)).await;
-                next = Some(fetched?);
-                merged?
-            }
-            None => work.await?,
+        let merged = if stopped.is_some() {
+            work.await?
+        } else {
+            let (merged, fetched) = future::join(work, fetches.next()).await;
+            next = fetched.transpose()?;
+            merged?
         };
         pulled.rows += merged.changes.len() as u64;
         ctx.events.emit_changes(&merged.changes);
@@ -91,15 +98,25 @@ async fn pull_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<(Arc<Manifes
             return Err(error);
         }
     }
+    drop(fetches);
     if missing {
         // A listed file was gone: most likely compacted away meanwhile. Its content is in the snapshot
         // that the pointer names by now.
         link.forget_manifest();
         let manifest = manifest::expect(ctx, link, "missing-change").await?;
-        pulled.rows += restore::adopt_if_newer(ctx, link, &manifest).await?;
+        pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, None).await?;
         return Ok((manifest, pulled));
     }
     Ok((manifest, pulled))
+}
+
+/// The files of `changes/`; a folder that is missing has none.
+pub(super) async fn list_changes(link: &Link) -> Result<Vec<FileEntry>> {
+    match link.adapter.list_files(&link.layout.changes()).await {
+        Ok(files) => Ok(files),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A mailbox that holds another mesh than at connect is not merged.

@@ -3,24 +3,18 @@
 //! At or below the manifest's floor the snapshot alone is the state; above it every clock counts.
 //! Nothing local is cleared, so the outbox and late files keep their effect.
 
-use std::{
-    io::{Read, Seek, Write as _},
-    sync::{Arc, mpsc},
-};
-
-use futures_util::StreamExt;
-use interocitor_crypto::{Decryptor, EnvelopeOpener, OpenError};
+use std::sync::{Arc, mpsc};
 
 use super::{
-    Codec, Context, Fault, Link, key,
+    Context, Fault, Link, key,
     page::{self, Merged, Merger, Prepared},
+    spool::{Spool, download},
 };
 use crate::{
     clock::Clock,
     error::{Error, Result},
     events::Event,
     local::{self, RowWrite, Write, Writer},
-    mailbox::MailboxErrorKind,
     merge,
     store::{Durability, Tx, meta::keys},
     value::Name,
@@ -32,9 +26,6 @@ use crate::{
     },
 };
 
-/// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
-const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
-
 /// Rows that go from the parser to the store at once.
 const CHUNK_ROWS: usize = 512;
 
@@ -43,10 +34,11 @@ const CHUNKS_AHEAD: usize = 4;
 
 /// Adopts the manifest's snapshot where its epoch is above ours; gives the number of changed rows.
 /// A snapshot that cannot be read is quarantined, and sync goes on with the change files.
-pub(crate) async fn adopt_if_newer(
+pub(super) async fn adopt_if_newer(
     ctx: &Arc<Context>,
     link: &Arc<Link>,
     manifest: &Arc<Manifest>,
+    fetched: Option<Spool>,
 ) -> Result<u64> {
     let epoch = ctx.read(|tx| tx.meta_number(keys::EPOCH))?.unwrap_or(0);
     if manifest.epoch <= epoch {
@@ -62,7 +54,11 @@ pub(crate) async fn adopt_if_newer(
         return Ok(0);
     }
     ctx.emit(&Event::RehydrateStart { epoch: manifest.epoch });
-    let adopted = match download(link, &path).await? {
+    let fetched = match fetched {
+        Some(spool) => Ok(spool),
+        None => download(link, &path).await?,
+    };
+    let adopted = match fetched {
         Ok(spool) => {
             let (link, manifest, name) = (Arc::clone(link), Arc::clone(manifest), name.clone());
             ctx.blocking(move |ctx| Ok(adopt(ctx, &link, &manifest, &name, spool))).await?
@@ -105,76 +101,6 @@ impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
         Stopped::Error(error)
     }
-}
-
-/// A body whose integrity is established, still encrypted.
-struct Spool {
-    file: tempfile::SpooledTempFile,
-    decryptor: Option<Decryptor>,
-}
-
-impl Read for Spool {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        if let Some(decryptor) = &mut self.decryptor {
-            decryptor.apply(&mut buffer[..count]).map_err(std::io::Error::other)?;
-        }
-        Ok(count)
-    }
-}
-
-/// Fetches a body piece by piece and checks its tag; no plaintext exists before that.
-async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
-    let mut stream = match link.adapter.read_stream(path).await {
-        Ok(stream) => stream,
-        Err(error) if error.kind() == MailboxErrorKind::NotFound => {
-            return Ok(Err(Fault::Wire(WireError::Shape("the manifest names it, but it is missing"))));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let mut file = tempfile::SpooledTempFile::new(SPOOL_IN_MEMORY);
-    let mut opener = match &link.codec {
-        Codec::Plain => None,
-        Codec::Sealed(key) => Some(EnvelopeOpener::new(key)),
-    };
-    let spooled = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::DiskFull,
-        _ => Error::StoreOpen { path: "the temporary folder".into(), reason: error.to_string() },
-    };
-    let mut ciphertext = Vec::new();
-    while let Some(piece) = stream.next().await {
-        let piece = piece?;
-        let bytes: &[u8] = match &mut opener {
-            None => &piece,
-            Some(opener) => {
-                ciphertext.clear();
-                match opener.update(&piece, &mut ciphertext) {
-                    Ok(()) => &ciphertext,
-                    Err(OpenError::NotStreamable { .. }) => return whole(link, path).await,
-                    Err(error) => return Ok(Err(error.into())),
-                }
-            }
-        };
-        file.write_all(bytes).map_err(spooled)?;
-    }
-    let decryptor = match opener.map(EnvelopeOpener::finish).transpose() {
-        Ok(decryptor) => decryptor,
-        Err(error) => return Ok(Err(error.into())),
-    };
-    file.rewind().map_err(spooled)?;
-    Ok(Ok(Spool { file, decryptor }))
-}
-
-/// An envelope in another spelling than the JavaScript client's is opened in one piece.
-async fn whole(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
-    let bytes = link.adapter.read_file(path).await?;
-    let payload = match link.codec.open(&bytes) {
-        Ok(payload) => payload,
-        Err(fault) => return Ok(Err(fault)),
-    };
-    let mut file = tempfile::SpooledTempFile::new(usize::MAX);
-    file.write_all(&payload).and_then(|()| file.rewind()).map_err(|_| Error::DiskFull)?;
-    Ok(Ok(Spool { file, decryptor: None }))
 }
 
 fn adopt(
