@@ -171,15 +171,19 @@ pub(crate) enum QuarantineVerb {
     List,
 }
 
+const WHERE: &str = "\
+A condition; several must all hold
+
+OP is equals, above, above-or-equal, below, below-or-equal, between (VALUE is [least,greatest]), starts-with \
+or any-of (VALUE is a JSON array). VALUE is JSON; text that is no JSON is a string.";
+
 #[derive(Args)]
 pub(crate) struct QueryArgs {
     pub(crate) table: String,
-    /// A condition; several must all hold
-    ///
-    /// OP is equals, above, above-or-equal, below, below-or-equal, between (VALUE is [least,greatest]),
-    /// starts-with or any-of (VALUE is a JSON array). VALUE is JSON; text that is no JSON is a string.
     #[arg(
         long = "where",
+        help = "A condition; several must all hold",
+        long_help = WHERE,
         num_args = 3,
         value_names = ["FIELD", "OP", "VALUE"],
         action = clap::ArgAction::Append,

@@ -62,8 +62,9 @@ impl CredentialStore for FileCredentials {
             Err(error) => return Err(self.fault(error)),
         };
         // The reason of a JSON error could show a part of the passphrase.
-        let saved: Saved = serde_json::from_str(&text)
-            .map_err(|_| self.fault("the file is damaged; remove it and give --passphrase-file FILE once more"))?;
+        let saved: Saved = serde_json::from_str(&text).map_err(|_| {
+            self.fault("the file is damaged; remove it and give --passphrase-file FILE once more")
+        })?;
         Ok(Some(Credentials {
             passphrase: saved.passphrase.map(|passphrase| Passphrase::from(passphrase.as_str())),
             device_id: saved.device_id,
@@ -73,7 +74,10 @@ impl CredentialStore for FileCredentials {
 
     async fn save(&self, _name: &str, credentials: &Credentials) -> Result<()> {
         let saved = Saved {
-            passphrase: credentials.passphrase.as_ref().map(|passphrase| Zeroizing::new(passphrase.expose().to_owned())),
+            passphrase: credentials
+                .passphrase
+                .as_ref()
+                .map(|passphrase| Zeroizing::new(passphrase.expose().to_owned())),
             device_id: credentials.device_id.clone(),
             mesh_id: credentials.mesh_id.clone(),
         };
@@ -99,8 +103,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = FileCredentials::of(&folder.path().join("a.db"));
         assert_eq!(file.load("x").await.unwrap(), None);
-        let credentials =
-            Credentials { passphrase: Some("s3cret".into()), device_id: "d".into(), mesh_id: Some("mesh_1".into()) };
+        let credentials = Credentials {
+            passphrase: Some("s3cret".into()),
+            device_id: "d".into(),
+            mesh_id: Some("mesh_1".into()),
+        };
         file.save("x", &credentials).await.unwrap();
         assert_eq!(file.load("x").await.unwrap(), Some(credentials));
         assert_eq!(passphrase_in(&std::fs::read_to_string(file.path()).unwrap()), Some("s3cret".into()));

@@ -54,7 +54,9 @@ impl Failure {
     /// The same, with a word in front that says where.
     pub(crate) fn at(self, place: &str) -> Self {
         match self {
-            Failure::Reported { code, reason } => Failure::Reported { code, reason: format!("{place}: {reason}") },
+            Failure::Reported { code, reason } => {
+                Failure::Reported { code, reason: format!("{place}: {reason}") }
+            }
             other => other,
         }
     }
@@ -74,7 +76,9 @@ fn advice(error: &Error) -> &'static str {
         Error::MeshEncryptionMismatch { .. } => ": give --passphrase-file FILE instead of --plaintext",
         Error::StoreCorrupt { .. } => " (--set-aside-corrupt moves it aside)",
         Error::StoreBusy => " when it is done",
-        Error::Offline(_) | Error::RemoteAccess(_) => "; what was written here is kept and published by a later sync",
+        Error::Offline(_) | Error::RemoteAccess(_) => {
+            "; what was written here is kept and published by a later sync"
+        }
         _ => "",
     }
 }

@@ -14,8 +14,10 @@ const LATER: [&str; 4] = ["s3", "gdrive", "cloudflare+http", "cloudflare+https"]
 pub(crate) fn normalised(uri: &str) -> Outcome<String> {
     let address = Address::parse(uri)?;
     let Address::Folder(path) = address else { return Ok(uri.to_owned()) };
-    let absolute = std::path::absolute(path).map_err(|error| Failure::file("--mailbox", Path::new(path), &error))?;
-    let text = absolute.to_str().ok_or_else(|| Failure::invalid("--mailbox: the folder's name is not UTF-8"))?;
+    let absolute =
+        std::path::absolute(path).map_err(|error| Failure::file("--mailbox", Path::new(path), &error))?;
+    let text =
+        absolute.to_str().ok_or_else(|| Failure::invalid("--mailbox: the folder's name is not UTF-8"))?;
     Ok(format!("folder:{text}"))
 }
 
@@ -50,9 +52,11 @@ enum Address<'a> {
 impl<'a> Address<'a> {
     /// The text of a wrong address is never shown: it may hold a password.
     fn parse(uri: &'a str) -> Outcome<Self> {
-        let (scheme, rest) = uri.split_once(':').ok_or_else(|| unknown("an address without a kind"))?;
+        let (scheme, rest) = uri.split_once(':').ok_or_else(|| unknown("this"))?;
         match scheme {
-            "folder" if rest.is_empty() => Err(Failure::invalid("--mailbox: folder: needs a path, as folder:/path")),
+            "folder" if rest.is_empty() => {
+                Err(Failure::invalid("--mailbox: folder: needs a path, as folder:/path"))
+            }
             "folder" => Ok(Address::Folder(rest)),
             "webdav+http" | "webdav+https" => Ok(Address::WebDav(uri.trim_start_matches("webdav+"))),
             later if LATER.contains(&later) => {
@@ -61,14 +65,14 @@ impl<'a> Address<'a> {
             other if other.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) => {
                 Err(unknown(&format!("{other}:")))
             }
-            _ => Err(unknown("this address")),
+            _ => Err(unknown("this")),
         }
     }
 }
 
 fn unknown(what: &str) -> Failure {
     Failure::invalid(format!(
-        "--mailbox: {what} is not a kind of mailbox; use folder:/path or webdav+https://user:password@host/path"
+        "--mailbox: {what} is no mailbox that this version knows; use folder:/path or webdav+https://user:password@host/path"
     ))
 }
 
@@ -88,7 +92,13 @@ mod tests {
         for (uri, wanted) in table {
             assert_eq!(redacted(uri), wanted);
         }
-        for uri in ["ftp://u:s3cret@host", "s3cret", "s3c ret:x", "s3://s3cret:k@host", "webdav+https://u:s3cret%FF@h/"] {
+        for uri in [
+            "ftp://u:s3cret@host",
+            "s3cret",
+            "s3c ret:x",
+            "s3://s3cret:k@host",
+            "webdav+https://u:s3cret%FF@h/",
+        ] {
             let failure = open(uri).map(|_| ()).unwrap_err();
             assert!(!format!("{failure:?}").contains("s3cret"), "{uri}: {failure:?}");
         }

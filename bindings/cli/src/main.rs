@@ -43,13 +43,17 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Outcome<()> {
     let outcome = start(cli);
-    let is_corrupt = matches!(&outcome, Err(Failure::Reported { code, .. }) if code == ErrorCode::StoreCorrupt.as_str());
+    let is_corrupt =
+        matches!(&outcome, Err(Failure::Reported { code, .. }) if code == ErrorCode::StoreCorrupt.as_str());
     if !(is_corrupt && cli.options.set_aside_corrupt) || matches!(cli.verb, Verb::Demo { .. }) {
         return outcome;
     }
     let store = places::store(cli.options.store.as_deref())?;
     let place = set_aside_store(&store, &TokioHost)?;
-    eprintln!("note: the damaged store is now {}; continuing with an empty one", text::shown(&place.to_string_lossy()));
+    eprintln!(
+        "note: the damaged store is now {}; continuing with an empty one",
+        text::shown(&place.to_string_lossy())
+    );
     start(cli)
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn store(wanted: Option<&Path>) -> Outcome<PathBuf> {
     let folder = data_folder()
         .ok_or_else(|| Failure::invalid("there is no home folder to keep the store in: give --store FILE"))?
         .join("interocitor");
-    private_file::make_folder(&folder).map_err(|error| Failure::file("the folder of the store", &folder, &error))?;
+    private_file::make_folder(&folder)
+        .map_err(|error| Failure::file("the folder of the store", &folder, &error))?;
     Ok(folder.join("default.db"))
 }
 

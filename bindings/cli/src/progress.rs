@@ -87,7 +87,9 @@ impl Listener {
                 state.label = format!("publishing {}", text::count(*entry_count, "change"));
                 state.rows = 0;
             }
-            Event::Change { row_ids, .. } | Event::Delete { row_ids, .. } => state.rows += row_ids.len() as u64,
+            Event::Change { row_ids, .. } | Event::Delete { row_ids, .. } => {
+                state.rows += row_ids.len() as u64;
+            }
             _ => {}
         }
     }
@@ -106,10 +108,16 @@ fn draw(shared: &Shared) {
         if started.elapsed() < PATIENCE {
             continue;
         }
-        let rows = if state.rows == 0 { String::new() } else { format!(", {}", text::count(state.rows, "row")) };
+        let rows =
+            if state.rows == 0 { String::new() } else { format!(", {}", text::count(state.rows, "row")) };
         let seconds = started.elapsed().as_secs();
         // A terminal that went away is no reason to stop working.
-        let _ = write!(std::io::stderr(), "\r\u{1b}[2K{} {}{rows} ({seconds} s)", WHEEL[step % WHEEL.len()], state.label);
+        let _ = write!(
+            std::io::stderr(),
+            "\r\u{1b}[2K{} {}{rows} ({seconds} s)",
+            WHEEL[step % WHEEL.len()],
+            state.label
+        );
         step += 1;
     }
     if step > 0 {

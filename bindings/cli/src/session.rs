@@ -1,6 +1,10 @@
 //! A run with a store: opened by the options, connected by what it remembers, closed at the end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use interocitor_core::{
     Config, Connection, Error, Event, Interocitor, Passphrase, Schema, Status, StoreLocation,
@@ -16,6 +20,7 @@ use crate::{
     progress::Listener,
     reply::Reply,
     settings::Settings,
+    text,
 };
 
 /// Name of the app, for peers.
@@ -23,6 +28,10 @@ const APP: &str = "interocitor";
 
 /// The mesh's folder where nobody said otherwise.
 const REMOTE_PATH: &str = "/Mesh";
+
+/// How long, and how often, a store is tried that another process is making.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An open store.
 #[derive(Debug)]
@@ -57,7 +66,7 @@ impl Session {
         config.schema = options.schema.as_deref().map(read_schema).transpose()?;
         // One-shot verbs say themselves when to exchange.
         config.auto_sync = false;
-        let db = Interocitor::open(config).await?;
+        let db = open_patiently(&config).await?;
         Ok(Self { db, store, settings, remembered, credentials, passphrase })
     }
 
@@ -93,6 +102,7 @@ impl Session {
             ));
         };
         self.db.set_remote_storage(Some(mailbox::open(uri)?)).await;
+        self.settings.remote_path.get_or_insert_with(|| REMOTE_PATH.to_owned());
         if self.remembered.mailbox.is_none() {
             // The first address is kept whatever comes of it; whether the mesh is encrypted is not known yet.
             let first = Settings { encrypted: self.remembered.encrypted, ..self.settings.clone() };
@@ -117,6 +127,16 @@ impl Session {
         }
     }
 
+    /// As [`connect`](Self::connect), for verbs that cannot wait for a mailbox.
+    pub(crate) async fn go_online(&mut self) -> Outcome<()> {
+        self.connect().await?.map_err(|error| Failure::from(error).at(&self.mailbox()))
+    }
+
+    /// The address of the mailbox, without its password.
+    pub(crate) fn mailbox(&self) -> String {
+        mailbox::redacted(self.settings.mailbox.as_deref().unwrap_or_default())
+    }
+
     /// Connects and counts what came and went.
     pub(crate) async fn exchange(&mut self, listener: &Listener) -> Outcome<Exchange> {
         self.attach().await?;
@@ -132,7 +152,7 @@ impl Session {
             }
             seen
         });
-        self.connect().await??;
+        self.go_online().await?;
         let mut status = self.db.status().await?;
         if status.pending.count > 0 {
             // Another process wrote meanwhile, or the flush left something behind.
@@ -156,6 +176,25 @@ impl Session {
     }
 }
 
+/// Opens the database. A store that another process is making at this moment is busy without waiting, or
+/// looks foreign for an instant; one that is damaged still is on a second look.
+async fn open_patiently(config: &Config) -> Outcome<Interocitor> {
+    let (started, mut looks) = (Instant::now(), 0);
+    loop {
+        let outcome = Interocitor::open(config.clone()).await;
+        looks += 1;
+        let is_passing = match &outcome {
+            Err(Error::StoreBusy) => started.elapsed() < PATIENCE,
+            Err(Error::StoreCorrupt { .. }) => looks == 1,
+            _ => false,
+        };
+        if !is_passing {
+            return Ok(outcome?);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// What a connect did.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -172,7 +211,8 @@ pub(crate) struct Seen {
     pub(crate) changes: u64,
     pub(crate) has_founded: bool,
     pub(crate) has_new_passphrase: bool,
-    has_left_mesh: bool,
+    /// Rows of another mesh that made way.
+    left_rows: u64,
     skewed: Option<(String, u64)>,
     /// The counts are not complete.
     pub(crate) has_lagged: bool,
@@ -186,7 +226,7 @@ impl Seen {
             Event::FlushStart { entry_count } => self.changes += entry_count,
             Event::TraceManifest { op: "bootstrap-create", .. } => self.has_founded = true,
             Event::EncryptionResolved { strategy: "generated", .. } => self.has_new_passphrase = true,
-            Event::JoinExistingMesh { local_row_count, .. } => self.has_left_mesh |= *local_row_count > 0,
+            Event::JoinExistingMesh { local_row_count, .. } => self.left_rows += local_row_count,
             Event::ClockSkew { device, ahead_ms } => self.skewed = Some((device.clone(), *ahead_ms)),
             Event::Lagged => self.has_lagged = true,
             Event::TransportTeardown { .. } => return true,
@@ -199,14 +239,16 @@ impl Seen {
 impl Exchange {
     /// Adds what people should know, and programs find in the status.
     pub(crate) fn notes(&self, mut reply: Reply) -> Reply {
-        if self.seen.has_left_mesh {
-            reply = reply.note(
-                "note: this store belonged to another mesh; its former rows were copied to the file .before-join-… beside it",
-            );
+        if self.seen.left_rows > 0 {
+            let rows = text::count(self.seen.left_rows, "row");
+            reply = reply.note(format!(
+                "note: this store belonged to another mesh; a copy with its {rows} is now the file .before-join-… beside it"
+            ));
         }
         if let Some((device, ahead_ms)) = &self.seen.skewed {
             let minutes = ahead_ms / 60_000;
-            reply = reply.note(format!("note: the clock of device {device} is {minutes} minutes ahead of this one"));
+            reply = reply
+                .note(format!("note: the clock of device {device} is {minutes} minutes ahead of this one"));
         }
         if let Some(warning) = quarantine_warning(self.status.quarantined) {
             reply = reply.note(warning);
@@ -217,7 +259,8 @@ impl Exchange {
 
 /// The one line about files that cannot be read.
 pub(crate) fn quarantine_warning(files: u64) -> Option<String> {
-    let what = if files == 1 { "1 file of the mailbox is" } else { &format!("{files} files of the mailbox are") };
+    let what =
+        if files == 1 { "1 file of the mailbox is" } else { &format!("{files} files of the mailbox are") };
     (files > 0).then(|| format!("warning: {what} in quarantine; see: interocitor quarantine list"))
 }
 
@@ -249,19 +292,24 @@ fn merged(options: &Options, remembered: &Settings) -> Outcome<Settings> {
 
 /// The passphrase in a file: the bare text, or a credentials file of another store.
 fn read_passphrase(path: &std::path::Path) -> Outcome<Passphrase> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("the passphrase file", path, &error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::file("the passphrase file", path, &error))?;
     let text = Zeroizing::new(text);
     let bare = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
     match bare {
         "" => Err(Failure::invalid(format!("the passphrase file {} is empty", path.display()))),
         json if json.starts_with('{') => passphrase_in(json).ok_or_else(|| {
-            Failure::invalid(format!("the passphrase file {} holds JSON without a passphrase", path.display()))
+            Failure::invalid(format!(
+                "the passphrase file {} holds JSON without a passphrase",
+                path.display()
+            ))
         }),
         bare => Ok(Passphrase::from(bare)),
     }
 }
 
 fn read_schema(path: &std::path::Path) -> Outcome<Schema> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("the schema file", path, &error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::file("the schema file", path, &error))?;
     Schema::from_json(&text).map_err(|error| Failure::from(error).at(&path.display().to_string()))
 }

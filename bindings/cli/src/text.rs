@@ -11,7 +11,12 @@ pub(crate) fn shown(text: &str) -> String {
         match character {
             '\n' | '\r' | '\t' => out.push(' '),
             // Controls, and marks that reorder or hide what stands around them.
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(character));
             }
@@ -104,14 +109,20 @@ mod tests {
 
     #[test]
     fn cells_stand_under_each_other() {
-        let rows = [vec!["id".into(), "title".into(), String::new()], vec!["日本".into(), "x".repeat(9), "y".into()]];
+        let rows = [
+            vec!["id".into(), "title".into(), String::new()],
+            vec!["日本".into(), "x".repeat(9), "y".into()],
+        ];
         assert_eq!(aligned(&rows, 6), "id    title\n日本  xxxxx…  y\n");
         assert_eq!(aligned(&[], 6), "");
     }
 
     #[test]
     fn numbers_and_times() {
-        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
         assert_eq!((count(1, "row"), count(0, "row")), ("1 row".into(), "0 rows".into()));
         assert_eq!(ago(1000, 500_000), "8 minutes ago");
         assert_eq!(ago(500_000, 1000), "in the future");

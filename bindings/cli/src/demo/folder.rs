@@ -50,7 +50,8 @@ pub(super) fn read(root: &Path) -> io::Result<Vec<File>> {
 /// The first file that shows one of the phrases.
 pub(super) fn find<'a>(files: &'a [File], phrases: &[&'static str]) -> Option<(&'a File, &'static str)> {
     files.iter().find_map(|file| {
-        let is_inside = |phrase: &&&str| file.content.windows(phrase.len()).any(|window| window == phrase.as_bytes());
+        let is_inside =
+            |phrase: &&&str| file.content.windows(phrase.len()).any(|window| window == phrase.as_bytes());
         phrases.iter().find(is_inside).map(|phrase| (file, *phrase))
     })
 }

@@ -58,7 +58,8 @@ impl Place {
             .map_err(|error| Failure::file("the temporary folder", &std::env::temp_dir(), &error))?;
         let place = Self { stores, kept };
         let mailbox = place.mailbox();
-        std::fs::create_dir(&mailbox).map_err(|error| Failure::file("the mailbox folder", &mailbox, &error))?;
+        std::fs::create_dir(&mailbox)
+            .map_err(|error| Failure::file("the mailbox folder", &mailbox, &error))?;
         Ok(place)
     }
 
@@ -95,7 +96,9 @@ impl Demo {
     async fn play(&self) -> Outcome<String> {
         let started = Instant::now();
         let title = self.paint.bold("interocitor demo");
-        self.say(&format!("{title}   two devices, one folder between them, and not a word of theirs readable in it\n"))?;
+        self.say(&format!(
+            "{title}   two devices, one folder between them, and not a word of theirs readable in it\n"
+        ))?;
 
         self.scene(1, "The laptop founds a mesh in an empty folder; the phone joins with its passphrase")?;
         let mailbox = self.place.mailbox();
@@ -107,7 +110,8 @@ impl Demo {
             private_file::write(&file, format!("{}\n", passphrase.expose()).as_bytes())
                 .map_err(|error| Failure::file("the passphrase file", &file, &error))?;
         }
-        let phone = Device::open("phone", &self.place.store("phone"), &mailbox, Some(passphrase.clone())).await?;
+        let phone =
+            Device::open("phone", &self.place.store("phone"), &mailbox, Some(passphrase.clone())).await?;
         phone.connect().await?;
         laptop
             .batch(&[
@@ -194,17 +198,24 @@ impl Demo {
     }
 
     fn show_folder(&self, mailbox: &Path) -> Outcome<()> {
-        let files = folder::read(mailbox).map_err(|error| Failure::file("the mailbox folder", mailbox, &error))?;
+        let files =
+            folder::read(mailbox).map_err(|error| Failure::file("the mailbox folder", mailbox, &error))?;
         for file in &files {
             self.say(&format!("   {}\n", self.paint.bold(&file.name)))?;
             self.say(&format!("     {:>5} bytes  {}\n", file.size(), self.paint.dim(&file.start(60))))?;
         }
         if let Some((file, phrase)) = folder::find(&files, &PHRASES) {
-            return Err(Failure::new("DEMO", format!("{} shows {phrase:?}: this must never happen", file.name)));
+            return Err(Failure::new(
+                "DEMO",
+                format!("{} shows {phrase:?}: this must never happen", file.name),
+            ));
         }
         let count = text::count(files.len() as u64, "file");
         let searched = PHRASES.map(|phrase| format!("{phrase:?}")).join(", ");
-        self.say(&format!("   searched all {count} for {searched}:\n   {}\n", self.paint.green("found nowhere")))
+        self.say(&format!(
+            "   searched all {count} for {searched}:\n   {}\n",
+            self.paint.green("found nowhere")
+        ))
     }
 
     /// Compares whole stores, tombstones and mesh included.
@@ -213,21 +224,30 @@ impl Demo {
         for device in devices {
             dumps.push((device.name(), device.dump().await?));
         }
-        let parsed: Vec<(&str, Value)> = dumps.iter().map(|(name, dump)| Ok((*name, view::parse(dump)?))).collect::<Outcome<_>>()?;
+        let parsed: Vec<(&str, Value)> =
+            dumps.iter().map(|(name, dump)| Ok((*name, view::parse(dump)?))).collect::<Outcome<_>>()?;
         let Some(((first, wanted), others)) = parsed.split_first() else { return Ok(String::new()) };
         if let Some((other, _)) = others.iter().find(|(_, dump)| dump != wanted) {
-            return Err(Failure::new("DEMO", format!("{first} and {other} do not agree: this must never happen")));
+            return Err(Failure::new(
+                "DEMO",
+                format!("{first} and {other} do not agree: this must never happen"),
+            ));
         }
         let rows = wanted["tables"][TABLE].as_object().map_or(0, serde_json::Map::len) as u64;
         let deleted = wanted["tombstones"][TABLE].as_array().map_or(0, Vec::len) as u64;
-        let all = format!("laptop, phone and tablet agree: {}, {}", text::count(rows, "row"), text::count(deleted, "deletion"));
+        let all = format!(
+            "laptop, phone and tablet agree: {}, {}",
+            text::count(rows, "row"),
+            text::count(deleted, "deletion")
+        );
         self.say(&format!("   {}\n", self.paint.green(&all)))?;
         Ok(dumps.pop().map(|(_, dump)| dump).unwrap_or_default())
     }
 
     fn say_what_is_kept(&self) -> Outcome<()> {
         let Some(kept) = &self.place.kept else {
-            return self.say("\nTry it: interocitor --help. To keep the mailbox: interocitor demo --keep DIR\n");
+            return self
+                .say("\nTry it: interocitor --help. To keep the mailbox: interocitor demo --keep DIR\n");
         };
         let kept = text::shown(&kept.display().to_string());
         self.say(&format!(

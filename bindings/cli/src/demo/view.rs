@@ -1,6 +1,9 @@
 //! The rows of several devices side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde_json::Value;
 
@@ -52,7 +55,8 @@ impl View {
 
 /// One line a field; lines on which the devices differ are marked.
 pub(super) fn side_by_side(views: &[View], paint: Paint) -> String {
-    let mut lines: BTreeSet<(String, String)> = views.iter().flat_map(|view| view.fields.keys().cloned()).collect();
+    let mut lines: BTreeSet<(String, String)> =
+        views.iter().flat_map(|view| view.fields.keys().cloned()).collect();
     let gone = views.iter().flat_map(|view| &view.deleted);
     let gone: Vec<_> = gone.filter(|row| !lines.iter().any(|(known, _)| known == *row)).cloned().collect();
     lines.extend(gone.into_iter().map(|row| (row, String::new())));
@@ -66,8 +70,13 @@ pub(super) fn side_by_side(views: &[View], paint: Paint) -> String {
         let values: String = cells.iter().map(|cell| text::pad(&text::cut(cell, CELL - 1), CELL)).collect();
         let line = format!("{}{values}", text::pad(&format!("{shown:<7}{column}"), FIELD));
         let line = line.trim_end();
-        let line = if differ { paint.yellow(&format!("{}≠", text::pad(line, FIELD + CELL * views.len()))) } else { line.to_owned() };
-        out.push_str(&format!("   {line}\n"));
+        let line = if differ {
+            paint.yellow(&format!("{}≠", text::pad(line, FIELD + CELL * views.len())))
+        } else {
+            line.to_owned()
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "   {line}");
         last.clone_from(row);
     }
     out.truncate(out.trim_end().len());
@@ -86,7 +95,10 @@ mod tests {
         let shown = side_by_side(&views, Paint(false));
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[1].starts_with("   c      x      (deleted)         1") && lines[1].ends_with('≠'), "{shown}");
+        assert!(
+            lines[1].starts_with("   c      x      (deleted)         1") && lines[1].ends_with('≠'),
+            "{shown}"
+        );
         assert_eq!(lines[2], "   m      done   true              true");
     }
 }

@@ -66,7 +66,9 @@ fn fill(batch: &mut Batch, mut input: impl BufRead, place: &str) -> Outcome<Vec<
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
-        let read = input.read_until(b'\n', &mut line).map_err(|error| Failure::invalid(format!("{place}: {error}")))?;
+        let read = input
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Failure::invalid(format!("{place}: {error}")))?;
         if read == 0 {
             break;
         }
@@ -77,7 +79,9 @@ fn fill(batch: &mut Batch, mut input: impl BufRead, place: &str) -> Outcome<Vec<
         let outcome = std::str::from_utf8(bytes)
             .map_err(|_| Failure::invalid("not UTF-8"))
             .and_then(|text| push(batch, text));
-        added.extend(outcome.map_err(|failure| failure.at(&format!("{place}, line {number}; nothing was written")))?);
+        added.extend(
+            outcome.map_err(|failure| failure.at(&format!("{place}, line {number}; nothing was written")))?,
+        );
     }
     Ok(added)
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::{
     args::Verb,
     failure::{Failure, Outcome},
-    mailbox,
     progress::Listener,
     reply::Reply,
     session::{Exchange, Session, quarantine_warning, remote_path},
@@ -26,9 +25,18 @@ struct Answer<'a> {
     quarantined: u64,
 }
 
-pub(super) async fn exchange(session: &mut Session, listener: &Listener, verb: &Verb, as_json: bool) -> Outcome<Reply> {
+pub(super) async fn exchange(
+    session: &mut Session,
+    listener: &Listener,
+    verb: &Verb,
+    as_json: bool,
+) -> Outcome<Reply> {
     let done = session.exchange(listener).await?;
-    let reply = if as_json { Reply::text(as_object(session, &done)?) } else { Reply::text(as_lines(session, verb, &done)) };
+    let reply = if as_json {
+        Reply::text(as_object(session, &done)?)
+    } else {
+        Reply::text(as_lines(session, verb, &done))
+    };
     Ok(done.notes(reply))
 }
 
@@ -47,11 +55,7 @@ fn as_object(session: &Session, done: &Exchange) -> Outcome<String> {
 }
 
 fn as_lines(session: &Session, verb: &Verb, done: &Exchange) -> String {
-    let place = format!(
-        "{} {}",
-        mailbox::redacted(session.settings.mailbox.as_deref().unwrap_or_default()),
-        remote_path(&session.settings)
-    );
+    let place = format!("{} {}", session.mailbox(), remote_path(&session.settings));
     let mut lines = Vec::new();
     if done.seen.has_founded {
         lines.push(format!("founded a new mesh in {place}"));
@@ -85,7 +89,7 @@ pub(super) async fn devices(session: &mut Session, listener: &Listener, as_json:
             listener.note(&event);
         }
     });
-    session.connect().await??;
+    session.go_online().await?;
     let devices = session.db.devices().await?;
     let warning = quarantine_warning(session.db.status().await?.quarantined);
     let reply = if as_json {

@@ -42,7 +42,12 @@ pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
     outcome?.print()
 }
 
-async fn answer(session: &mut Session, progress: &Progress, verb: &Verb, options: &Options) -> Outcome<Reply> {
+async fn answer(
+    session: &mut Session,
+    progress: &Progress,
+    verb: &Verb,
+    options: &Options,
+) -> Outcome<Reply> {
     let json = options.json;
     match verb {
         Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync => {

@@ -43,11 +43,15 @@ fn condition(operator: &str, value: &str) -> Outcome<Condition> {
         "below-or-equal" => Condition::BelowOrEqual(one(value)),
         "between" => {
             let Some([low, high]) = array(value).and_then(|ends| <[Value; 2]>::try_from(ends).ok()) else {
-                return Err(Failure::Usage("--where FIELD between VALUE: VALUE is a JSON array [least,greatest]".into()));
+                return Err(Failure::Usage(
+                    "--where FIELD between VALUE: VALUE is a JSON array [least,greatest]".into(),
+                ));
             };
             Condition::Between { low, high, low_open: false, high_open: false }
         }
-        "starts-with" => Condition::StartsWith(serde_json::from_str(value).unwrap_or_else(|_| value.to_owned())),
+        "starts-with" => {
+            Condition::StartsWith(serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()))
+        }
         "any-of" => {
             let values = array(value)
                 .ok_or_else(|| Failure::Usage("--where FIELD any-of VALUE: VALUE is a JSON array".into()))?;
@@ -55,9 +59,8 @@ fn condition(operator: &str, value: &str) -> Outcome<Condition> {
         }
         other => {
             return Err(Failure::Usage(format!(
-                "--where FIELD OP VALUE: OP cannot be {:?}; it is equals, above, above-or-equal, below, \
-                 below-or-equal, between, starts-with or any-of",
-                other
+                "--where FIELD OP VALUE: OP cannot be {other:?}; it is equals, above, above-or-equal, below, \
+                 below-or-equal, between, starts-with or any-of"
             )));
         }
     })
@@ -98,8 +101,10 @@ fn table(rows: &[Row]) -> String {
     let head = std::iter::once("(id)".to_owned()).chain(fields.iter().map(ToString::to_string)).collect();
     let mut lines = vec![head];
     for (row, columns) in rows.iter().zip(&columns) {
-        let values: std::collections::HashMap<_, _> = columns.iter().map(|(name, value)| (name, value)).collect();
-        let cells = fields.iter().map(|field| values.get(field).map_or_else(String::new, |value| (*value).clone()));
+        let values: std::collections::HashMap<_, _> =
+            columns.iter().map(|(name, value)| (name, value)).collect();
+        let cells =
+            fields.iter().map(|field| values.get(field).map_or_else(String::new, |value| (*value).clone()));
         lines.push(std::iter::once(row.id.to_string()).chain(cells).collect());
     }
     text::aligned(&lines, terminal::widest_cell())

@@ -49,7 +49,9 @@ pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
     if as_json {
         let store = session.store.display().to_string();
         let all = StoreStatus { store, mailbox, has_passphrase, status: &status };
-        return Ok(Reply::text(serde_json::to_string(&all).map_err(|error| Failure::invalid(error.to_string()))?));
+        return Ok(Reply::text(
+            serde_json::to_string(&all).map_err(|error| Failure::invalid(error.to_string()))?,
+        ));
     }
     let now = now_ms();
     let mut lines = vec![("store", session.store.display().to_string()), ("device", status.device_id)];
@@ -68,9 +70,13 @@ pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
         (true, false) => "on, no passphrase yet",
     };
     lines.push(("encryption", encryption.into()));
-    lines.push(("last sync", status.last_sync_ms.map_or_else(|| "never".into(), |last| text::ago(last, now))));
+    lines
+        .push(("last sync", status.last_sync_ms.map_or_else(|| "never".into(), |last| text::ago(last, now))));
     let unit = if status.mesh_id.is_some() { "change" } else { "row" };
-    let since = status.pending.oldest_ms.map_or_else(String::new, |oldest| format!(", the oldest {}", text::ago(oldest, now)));
+    let since = status
+        .pending
+        .oldest_ms
+        .map_or_else(String::new, |oldest| format!(", the oldest {}", text::ago(oldest, now)));
     lines.push(("waiting", format!("{}{since}", text::count(status.pending.count, unit))));
     lines.extend(status.pending.problems.into_iter().map(|problem| ("stuck", problem)));
     lines.push(("quarantine", text::count(status.quarantined, "file")));
@@ -106,7 +112,9 @@ impl From<Quarantined> for File {
 pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Reply> {
     let files: Vec<File> = session.db.quarantined().await?.into_iter().map(File::from).collect();
     if as_json {
-        return Ok(Reply::text(serde_json::to_string(&files).map_err(|error| Failure::invalid(error.to_string()))?));
+        return Ok(Reply::text(
+            serde_json::to_string(&files).map_err(|error| Failure::invalid(error.to_string()))?,
+        ));
     }
     if files.is_empty() {
         return Ok(Reply::nothing().note("note: nothing is in quarantine"));
@@ -114,7 +122,12 @@ pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Repl
     let now = now_ms();
     let mut lines = vec![["file", "reason", "first met", "tries"].map(str::to_owned).to_vec()];
     lines.extend(files.into_iter().map(|file| {
-        vec![file.name, format!("{}: {}", file.code, file.reason), text::ago(file.first_ms, now), file.tries.to_string()]
+        vec![
+            file.name,
+            format!("{}: {}", file.code, file.reason),
+            text::ago(file.first_ms, now),
+            file.tries.to_string(),
+        ]
     }));
     Ok(Reply::text(text::aligned(&lines, usize::MAX)))
 }

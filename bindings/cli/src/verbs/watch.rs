@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest wait for a mailbox that fails.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How long a leaving user waits for a mailbox that hangs.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -26,11 +26,7 @@ pub(super) async fn watch(options: &Options, interval: Duration) -> Outcome<()> 
     let mut leaving = std::pin::pin!(interrupted());
     // The first connect is part of the watching: a mailbox may come later.
     let db = session.db.clone();
-    let place = format!(
-        "{} {}",
-        crate::mailbox::redacted(session.settings.mailbox.as_deref().unwrap_or_default()),
-        remote_path(&session.settings)
-    );
+    let place = format!("{} {}", session.mailbox(), remote_path(&session.settings));
     let mut syncing = tokio::spawn(async move {
         let outcome = sync_for_ever(&mut session, interval).await;
         (session, outcome)
@@ -75,8 +71,8 @@ async fn sync_for_ever(session: &mut Session, interval: Duration) -> Outcome<()>
                 }
                 (is_connected, failures) = (true, 0);
                 let now = session.db.status().await?.quarantined;
-                if now > quarantined {
-                    quarantine_warning(now).iter().for_each(|warning| eprintln!("{warning}"));
+                if let Some(warning) = quarantine_warning(now).filter(|_| now > quarantined) {
+                    eprintln!("{warning}");
                 }
                 quarantined = now;
                 interval
@@ -167,7 +163,8 @@ mod tests {
     #[test]
     fn waits_grow_up_to_a_limit() {
         let second = Duration::from_secs(1);
-        let waits: Vec<u64> = (0..11).map(|failures| backoff(second, failures, &Error::StoreBusy).as_secs()).collect();
+        let waits: Vec<u64> =
+            (0..11).map(|failures| backoff(second, failures, &Error::StoreBusy).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     }
 }
