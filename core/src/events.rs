@@ -59,6 +59,9 @@ pub enum Event {
     SyncError { code: String, error: String },
     #[serde(rename = "flush:start")]
     FlushStart { entry_count: u64 },
+    /// So many change files of this flush are in the mailbox, and so many batches still wait.
+    #[serde(rename = "flush:progress")]
+    FlushProgress { published: u64, waiting: u64 },
     #[serde(rename = "flush:complete")]
     FlushComplete,
     #[serde(rename = "flush:error")]

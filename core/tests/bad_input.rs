@@ -332,6 +332,64 @@ async fn a_mailbox_that_lost_a_known_mesh_is_told_and_can_be_rebuilt() {
     assert_eq!(b.dump().await.unwrap(), a.dump().await.unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_founders_one_wins_and_no_other_key_gets_in() {
+    for round in 0..10 {
+        let mailbox = tempfile::tempdir().unwrap();
+        let mut connects = Vec::new();
+        for _ in 0..4 {
+            let db = open_at(StoreLocation::Memory, |_| {}).await;
+            db.set_remote_storage(Some(Arc::new(FolderMailbox::new(mailbox.path())))).await;
+            connects.push(tokio::spawn(async move { (db.connect().await, db) }));
+        }
+        let (mut winners, mut losers) = (Vec::new(), Vec::new());
+        for connect in connects {
+            match connect.await.unwrap() {
+                (Ok(connection), db) => {
+                    assert!(connection.is_online());
+                    winners.push(db);
+                }
+                (Err(error), db) => {
+                    assert_eq!(error.code().as_str(), "PASSPHRASE_REQUIRED", "round {round}");
+                    losers.push(db);
+                }
+            }
+        }
+        assert_eq!((winners.len(), losers.len()), (1, 3), "round {round}");
+        for db in losers {
+            assert_eq!(db.get_passphrase(), None, "a key that fits nothing is not kept");
+            // A wrong key is known at once, although there is not a single row yet.
+            db.set_passphrase("4wBqpZM9xaSheZzJSMawUKKwhdpChKbZ5eu5ky4Vigw").unwrap();
+            assert_eq!(db.connect().await.unwrap_err().code().as_str(), "PASSPHRASE_WRONG");
+            db.set_passphrase(winners[0].get_passphrase().unwrap()).unwrap();
+            assert!(db.connect().await.unwrap().is_online());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_founding_that_broke_off_anywhere_is_resumed() {
+    for broken in 0..14 {
+        let mut left = broken;
+        let mailbox = FaultyMailbox::new(MemoryMailbox::new(), move |_, _| {
+            left -= 1;
+            (left == -1).then_some(Failure::After(MailboxErrorKind::Unavailable))
+        });
+        let db = open_at(StoreLocation::Memory, |_| {}).await;
+        db.set_remote_storage(Some(Arc::new(mailbox.clone()))).await;
+        let _ = db.connect().await.unwrap();
+        let passphrase = db.get_passphrase();
+        assert!(db.connect().await.unwrap().is_online(), "{broken}");
+        assert!(passphrase.is_none() || db.get_passphrase() == passphrase, "{broken}: the key was replaced");
+        db.table("t").put("r", &json!({"a": 1})).await.unwrap();
+        db.sync().await.unwrap();
+        let other = open_at(StoreLocation::Memory, |config| config.passphrase = db.get_passphrase()).await;
+        other.set_remote_storage(Some(Arc::new(mailbox))).await;
+        assert!(other.connect().await.unwrap().is_online(), "{broken}");
+        assert_eq!(other.dump().await.unwrap(), db.dump().await.unwrap(), "{broken}");
+    }
+}
+
 fn pointer_fails(kind: MailboxErrorKind) -> impl FnMut(&'static str, &str) -> Option<Failure> + Send {
     move |operation, path| {
         (operation == "read" && path.ends_with("/manifest.json")).then_some(Failure::Before(kind))

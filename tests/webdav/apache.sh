@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Apache httpd with mod_dav on a loopback port, for core/tests/webdav.rs.
 #
-#   apache.sh PORT
+#   apache.sh PORT [tls]
 #
-# Prints the address with user and password once the server answers, and stays in the foreground. End it
+# With `tls`, it speaks https with a certificate for 127.0.0.1 (and for no other name) of an authority made
+# for the occasion, whose certificate is named in a second line. Prints the address with user and password once the server answers, and stays in the foreground. End it
 # with TERM or INT: it stops the server and removes its files. Needs the package apache2.
 set -euo pipefail
 
-port=${1:?usage: apache.sh PORT}
+port=${1:?usage: apache.sh PORT [tls]}
 . "$(dirname "${BASH_SOURCE[0]}")/serve.sh"
 
 modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
@@ -19,6 +20,25 @@ owner=
 if [ "$(id -u)" = 0 ]; then
     owner=$'User www-data\nGroup www-data'
     chown -R www-data:www-data "$dir"
+fi
+
+tls=
+if [ "${2:-}" = tls ]; then
+    scheme=https
+    note="$dir/authority.pem"
+    {
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=test authority" \
+            -keyout "$dir/authority.key" -out "$dir/authority.pem"
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=test server" \
+            -keyout "$dir/server.key" -out "$dir/server.csr"
+        printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' >"$dir/server.ext"
+        openssl x509 -req -days 2 -in "$dir/server.csr" -extfile "$dir/server.ext" -CAcreateserial \
+            -CA "$dir/authority.pem" -CAkey "$dir/authority.key" -out "$dir/server.pem"
+    } 2>"$dir/openssl.log"
+    tls="LoadModule ssl_module $modules/mod_ssl.so
+SSLEngine On
+SSLCertificateFile $dir/server.pem
+SSLCertificateKeyFile $dir/server.key"
 fi
 
 cat >"$dir/httpd.conf" <<CONF
@@ -38,6 +58,7 @@ LoadModule auth_basic_module $modules/mod_auth_basic.so
 LoadModule dav_module $modules/mod_dav.so
 LoadModule dav_fs_module $modules/mod_dav_fs.so
 DavLockDB "$dir/run/lock"
+$tls
 DocumentRoot "$dir/www"
 KeepAlive On
 MaxKeepAliveRequests 0

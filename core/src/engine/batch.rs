@@ -73,6 +73,17 @@ impl BatchTable<'_> {
         Ok(row_id)
     }
 
+    /// As [`add`](Self::add), with an id that starts with `prefix` and `_`.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn add_with_prefix<T: Serialize + ?Sized>(&mut self, prefix: &str, fields: &T) -> Result<Name> {
+        let row_id = Name::from(format!("{prefix}_{}", ids::uuid_v4(&*self.batch.inner.ctx.host)));
+        self.put(row_id.clone(), fields)?;
+        Ok(row_id)
+    }
+
     /// As [`Table::put`](super::Table::put), when the batch is committed.
     ///
     /// # Errors

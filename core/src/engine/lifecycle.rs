@@ -63,7 +63,7 @@ impl Interocitor {
             return Err(Error::invalid("mesh", "disconnect first"));
         }
         let had_passphrase = mesh.passphrase.is_some();
-        let next = Secrets { encrypted: mesh.encrypted, passphrase: mesh.passphrase, anchor: None };
+        let next = Secrets { encrypted: mesh.encrypted, passphrase: mesh.passphrase, ..Secrets::default() };
         next.resolve()?;
         *self.inner.secrets() = next;
         self.inner.remote().path = Some(mesh.remote_path);
@@ -264,12 +264,21 @@ impl Inner {
         };
         let strategy = if resolved.codec.is_sealed() { "passphrase" } else { "none" };
         self.ctx.emit(&Event::EncryptionResolved { strategy, encrypted: resolved.codec.is_sealed() });
-        let terms =
-            Terms { may_found, anchor: self.secrets().anchor.clone(), must_prove: resolved.must_prove };
+        let terms = {
+            let secrets = self.secrets();
+            let (anchor, is_new_key) = (secrets.anchor.clone(), secrets.is_generated);
+            Terms { may_found, anchor, is_new_key, must_prove: resolved.must_prove }
+        };
         let link = link(resolved.codec);
-        match connect::connect(&self.ctx, &link, &terms).await? {
-            Connected::Offline { stage, error } => Ok(Connection::Offline { stage, error }),
-            Connected::Online => {
+        match connect::connect(&self.ctx, &link, &terms).await {
+            Err(Error::PassphraseRequired) => {
+                // Somebody else founded first: the key that was made fits nothing.
+                self.forget_generated_key().await?;
+                Err(Error::PassphraseRequired)
+            }
+            Err(error) => Err(error),
+            Ok(Connected::Offline { stage, error }) => Ok(Connection::Offline { stage, error }),
+            Ok(Connected::Online) => {
                 let mesh_id = self.ctx.read(|tx| tx.meta(keys::MESH_ID))?;
                 self.persist_credentials(mesh_id).await?;
                 self.remote().link = Some(link);

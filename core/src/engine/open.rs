@@ -105,7 +105,7 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         install: identity.install_id.clone(),
     };
     let secrets =
-        Secrets { encrypted: config.encrypted, passphrase: config.passphrase.clone(), anchor: None };
+        Secrets { encrypted: config.encrypted, passphrase: config.passphrase.clone(), ..Secrets::default() };
     let remote = Remote {
         path: config.remote_path.clone(),
         adapter: None,

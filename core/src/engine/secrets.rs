@@ -17,6 +17,8 @@ pub(super) struct Secrets {
     pub(super) passphrase: Option<Passphrase>,
     /// Mesh that the credential was saved for, where it came from the credential store.
     pub(super) anchor: Option<String>,
+    /// Whether the passphrase was made here, for a mesh that is not founded yet.
+    pub(super) is_generated: bool,
 }
 
 /// How a key was found.
@@ -50,19 +52,40 @@ impl Inner {
         self.ctx.host.random(&mut bytes);
         let key = Key::from_bytes(bytes);
         let passphrase = key.to_passphrase();
-        self.secrets().passphrase = Some(passphrase);
+        {
+            let mut secrets = self.secrets();
+            secrets.passphrase = Some(passphrase);
+            secrets.is_generated = true;
+        }
         self.ctx.emit(&Event::EncryptionResolved { strategy: "generated", encrypted: true });
         self.persist_credentials(None).await
     }
 
+    /// Drops a key that was made for a mesh which somebody else founded.
+    pub(super) async fn forget_generated_key(&self) -> Result<()> {
+        {
+            let mut secrets = self.secrets();
+            if !std::mem::replace(&mut secrets.is_generated, false) {
+                return Ok(());
+            }
+            secrets.passphrase = None;
+        }
+        match &self.config.credentials {
+            Some(store) => store.clear(&self.credential_name()).await,
+            None => Ok(()),
+        }
+    }
+
     /// Saves the passphrase under the store's name, anchored to the mesh once that is known.
     pub(super) async fn persist_credentials(&self, mesh_id: Option<String>) -> Result<()> {
+        if mesh_id.is_some() {
+            let mut secrets = self.secrets();
+            secrets.anchor.clone_from(&mesh_id);
+            secrets.is_generated = false;
+        }
         let Some(store) = self.config.credentials.clone() else { return Ok(()) };
         let (credentials, encrypted) = {
-            let mut secrets = self.secrets();
-            if mesh_id.is_some() {
-                secrets.anchor.clone_from(&mesh_id);
-            }
+            let secrets = self.secrets();
             let credentials = Credentials {
                 passphrase: secrets.passphrase.clone().filter(|_| secrets.encrypted),
                 device_id: self.ctx.device_id().into_owned(),
@@ -106,7 +129,7 @@ impl Interocitor {
             return Err(Error::invalid("passphrase", "disconnect first: a connected mesh keeps its key"));
         }
         let mut secrets = self.inner.secrets();
-        let next = Secrets { encrypted: true, passphrase: Some(passphrase.into()), anchor: None };
+        let next = Secrets { encrypted: true, passphrase: Some(passphrase.into()), ..Secrets::default() };
         next.resolve()?;
         *secrets = next;
         Ok(())

@@ -27,6 +27,7 @@ impl FileStore {
     /// Opens or creates the store. `durability` is the least that every write gets.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
         let place = path.display().to_string();
+        make_private(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -64,6 +65,18 @@ impl FileStore {
             Connection::open_with_flags(&self.path, flags).map_err(|error| from_sqlite(&error, &place))?;
         Session::new(conn, place, false)
     }
+}
+
+/// Makes a missing file for its owner's eyes only: the rows in it are not encrypted. SQLite gives its log
+/// the same mode. A failure is left to SQLite to tell.
+fn make_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 impl Store for FileStore {

@@ -94,6 +94,13 @@ impl Tx<'_> {
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }
 
+    /// Counts the entries of this installation.
+    pub(crate) fn next_entry_seq(&self) -> Result<u64> {
+        let seq = self.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0) + 1;
+        self.set_meta(keys::ENTRY_SEQ, &seq.to_string())?;
+        Ok(seq)
+    }
+
     /// The state of the engine; also notices tables and fields that another process changed.
     pub(crate) fn engine(&self) -> Result<EngineState> {
         let (state, layout) = self

@@ -1,6 +1,7 @@
 //! Quarantine: files of the mailbox that cannot be read, by name, with the reason.
 
 use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
 
 use super::{Tx, meta::signed};
 use crate::error::Result;
@@ -12,7 +13,8 @@ const FIRST_RETRY_MS: u64 = 60_000;
 const LAST_RETRY_MS: u64 = 24 * 3600 * 1000;
 
 /// One quarantined file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Quarantined {
     /// Name below the mesh's folder: `changes/…` or `mainline/…`.

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     sync::Arc,
+    time::Duration,
 };
 
 use rusqlite::{CachedStatement, Connection};
@@ -86,7 +87,7 @@ impl Session {
 
     fn prepare(&self, writer: bool) -> Result<()> {
         let conn = &self.conn;
-        conn.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        conn.busy_timeout(Duration::from_millis(BUSY_MS))?;
         conn.set_prepared_statement_cache_capacity(256);
         // temp_store: Android has no temporary directory. secure_delete: freed pages are zeroed, so that
         // deleted payload does not linger. fullfsync: only Apple knows it, and only it reaches the platter.
@@ -94,45 +95,55 @@ impl Session {
             "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL;
              PRAGMA fullfsync = ON; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF;",
         )?;
-        let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        let format: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let empty =
-            conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))? == 0;
-        if application == APPLICATION_ID && format > FORMAT {
-            return Err(Error::StoreNewer { path: self.place.clone(), found: format, known: FORMAT });
+        if writer {
+            conn.execute_batch("BEGIN IMMEDIATE")?;
+            let outcome = self.check_and_create().and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+            if outcome.is_err() {
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            outcome?;
+            self.switch_to_log()?;
         }
-        if application != APPLICATION_ID && !(empty && application == 0) {
+        Ok(())
+    }
+
+    /// Refuses what is no store of ours, and makes the tables of a new one. Inside one transaction, since
+    /// another process may be making them.
+    fn check_and_create(&self) -> Result<()> {
+        let conn = &self.conn;
+        let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let application = number("PRAGMA application_id")?;
+        let format = number("PRAGMA user_version")?;
+        if application == APPLICATION_ID {
+            return match format {
+                ..=FORMAT => Ok(()),
+                found => Err(Error::StoreNewer { path: self.place.clone(), found, known: FORMAT }),
+            };
+        }
+        if application != 0 || number("SELECT count(*) FROM sqlite_master")? > 0 {
             return Err(Error::StoreCorrupt {
                 path: self.place.clone(),
                 reason: "it is a database of another program".into(),
             });
         }
-        if writer {
-            conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-            if empty {
-                self.create()?;
-            }
-        }
-        Ok(())
+        conn.execute_batch(TABLES)?;
+        conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+        Ok(conn.pragma_update(None, "user_version", FORMAT)?)
     }
 
-    /// Creates the tables, unless another process was faster.
-    fn create(&self) -> Result<()> {
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
-        let outcome = (|| {
-            let tables: i64 =
-                self.conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
-            if tables == 0 {
-                self.conn.execute_batch(TABLES)?;
-                self.conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-                self.conn.pragma_update(None, "user_version", FORMAT)?;
+    /// Turns the write-ahead log on. SQLite does not wait by itself when another process is just doing so.
+    fn switch_to_log(&self) -> Result<()> {
+        let mut waited = 0;
+        loop {
+            let outcome = self.conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()));
+            match outcome.map_err(|error| from_sqlite(&error, &self.place)) {
+                Err(Error::StoreBusy) if waited < BUSY_MS => {
+                    std::thread::sleep(Duration::from_millis(10));
+                    waited += 10;
+                }
+                outcome => return outcome,
             }
-            self.conn.execute_batch("COMMIT")
-        })();
-        if outcome.is_err() {
-            let _ = self.conn.execute_batch("ROLLBACK");
         }
-        Ok(outcome?)
     }
 
     /// Runs one transaction.

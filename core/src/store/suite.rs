@@ -293,6 +293,29 @@ fn a_full_disk_is_told_and_nothing_is_half_stored() {
 }
 
 #[test]
+fn many_may_make_one_store_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        let threads: Vec<_> = (0..6)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || open(&path).map(|store| store.close()))
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap().unwrap().unwrap();
+        }
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("0.db")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
 fn two_connections_see_each_others_tables_and_fields() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shared.db");

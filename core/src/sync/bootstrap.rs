@@ -1,6 +1,6 @@
 //! Founding a mesh: only in a mailbox that is certainly empty, and so that of several founders one wins.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Context, Link, join, manifest};
 use crate::{
@@ -10,36 +10,57 @@ use crate::{
     mailbox::{Body, MailboxErrorKind},
     store::{Durability, meta::keys},
     wire::{
-        layout::is_change_name,
-        manifest::{Founding, Manifest, Pointer},
+        change::{self, EntryHead},
+        layout::{change_name, is_change_name},
+        manifest::{Founding, Head, Manifest, Pointer},
     },
 };
 
-/// Makes a mesh where there is none, and returns the one that is there afterwards, ours or that of a
-/// faster founder.
-pub(crate) async fn found(ctx: &Context, link: &Link) -> Result<Arc<Manifest>> {
+/// How often, and after which pauses, somebody else's founding is waited for.
+const WAITS: u32 = 15;
+const WAIT: Duration = Duration::from_millis(200);
+
+/// A mesh that was not there before.
+pub(crate) struct Founded {
+    pub(crate) manifest: Arc<Manifest>,
+    /// Whether it is ours, and not that of a faster founder.
+    pub(crate) is_ours: bool,
+}
+
+/// Makes a mesh where there is none, and returns the one that is there afterwards.
+pub(crate) async fn found(ctx: &Context, link: &Link) -> Result<Founded> {
     let ours = intended(ctx, link)?;
-    let file = Pointer::to_generation(1).file;
-    let path = link.layout.manifest(&file);
-    check_empty(link, &file).await?;
-    for folder in link.layout.folders() {
-        link.adapter.ensure_folder(&folder).await?;
-    }
-    match link.adapter.create_file(&path, ours.encode().into()).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => {
-            let bytes = link.adapter.read_file(&path).await?;
-            let theirs = Manifest::parse(&bytes).map_err(|error| manifest::invalid(&path, &error))?;
-            if theirs.content_hash != ours.content_hash {
-                // Somebody founds at this moment, or broke off; their pointer decides.
-                return manifest::load(ctx, link, "bootstrap").await?.ok_or(Error::ManifestInvalid {
-                    path,
-                    reason: "another device has begun to found a mesh here; try again when it is done".into(),
-                });
-            }
+    let path = link.layout.manifest(&Pointer::to_generation(1).file);
+    if !is_begun(link, &path, &ours).await? {
+        let remains = remains(link).await?;
+        if let Some(name) = remains.first() {
+            // Where the first manifest lies, its founder may be about to write the pointer.
+            let first = Pointer::to_generation(1).file;
+            let tries = if remains.contains(&first) { WAITS } else { 1 };
+            return theirs(ctx, link, tries).await?.ok_or_else(|| Error::ManifestInvalid {
+                path: link.layout.pointer(),
+                reason: format!(
+                    "it is missing, but the folder holds files of a mesh ({name} and {} more); nothing was \
+                     written: if a device is still founding the mesh, try again, else restore the file",
+                    remains.len() - 1
+                ),
+            });
         }
-        Err(error) => return Err(error.into()),
+        for folder in link.layout.folders() {
+            link.adapter.ensure_folder(&folder).await?;
+        }
+        match link.adapter.create_file(&path, ours.encode().into()).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => {
+                return theirs(ctx, link, WAITS).await?.ok_or_else(|| unfinished(path));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if !is_begun(link, &path, &ours).await? {
+            return theirs(ctx, link, WAITS).await?.ok_or_else(|| unfinished(path));
+        }
     }
+    publish_proof(ctx, link, &ours).await?;
     let pointer = Body::from(Pointer::to_generation(1).encode());
     match link.adapter.create_file(&link.layout.pointer(), pointer).await {
         Ok(()) => {}
@@ -47,11 +68,84 @@ pub(crate) async fn found(ctx: &Context, link: &Link) -> Result<Arc<Manifest>> {
         Err(error) => return Err(error.into()),
     }
     // The read-back: what everybody sees from now on, whoever wrote it.
-    let current = manifest::expect(ctx, link, "bootstrap").await?;
-    if current.content_hash == ours.content_hash {
+    let manifest = manifest::expect(ctx, link, "bootstrap").await?;
+    let is_ours = manifest.content_hash == ours.content_hash;
+    if is_ours {
         ctx.emit(&Event::TraceManifest { op: "bootstrap-create", reason: "connect", generation: 1 });
     }
-    Ok(current)
+    Ok(Founded { manifest, is_ours })
+}
+
+/// Whether a mesh is the one that this device set out to found.
+pub(crate) fn is_own(ctx: &Context, manifest: &Manifest) -> Result<bool> {
+    let begun = ctx.read(|tx| tx.meta(keys::FOUNDING))?;
+    let begun = begun.and_then(|file| Manifest::parse(file.as_bytes()).ok());
+    Ok(begun.is_some_and(|begun| begun.content_hash == manifest.content_hash))
+}
+
+/// Whether our own first manifest lies in the mailbox, from this try or from one that broke off.
+async fn is_begun(link: &Link, path: &str, ours: &Manifest) -> Result<bool> {
+    match link.adapter.read_file(path).await {
+        Ok(bytes) => Ok(Manifest::parse(&bytes).is_ok_and(|begun| begun.content_hash == ours.content_hash)),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Somebody else founds at this moment, or broke off: their pointer decides.
+async fn theirs(ctx: &Context, link: &Link, tries: u32) -> Result<Option<Founded>> {
+    for left in (0..tries).rev() {
+        if let Some(manifest) = manifest::load(ctx, link, "bootstrap").await? {
+            return Ok(Some(Founded { manifest, is_ours: false }));
+        }
+        if left > 0 {
+            ctx.host.sleep(WAIT).await;
+        }
+    }
+    Ok(None)
+}
+
+fn unfinished(path: String) -> Error {
+    Error::ManifestInvalid {
+        path,
+        reason: "another device began to found a mesh here and did not finish; connect with that device, or \
+                 empty the folder"
+            .into(),
+    }
+}
+
+/// An empty change under the new key, there before anybody can join: whoever comes with another key
+/// learns it at once, and not when the first rows cannot be read.
+async fn publish_proof(ctx: &Context, link: &Link, ours: &Manifest) -> Result<()> {
+    if !link.codec.is_sealed() {
+        return Ok(());
+    }
+    let now_ms = ctx.host.now_ms();
+    let id = format!("chg_{}", ids::uuid_v7(&*ctx.host));
+    let (clock, seq) = ctx.write(|tx| {
+        let mut engine = tx.engine()?;
+        let clock = engine.clock.issue(now_ms, &ctx.device, []);
+        tx.set_engine(&engine)?;
+        Ok((clock, tx.next_entry_seq()?))
+    })?;
+    let head = EntryHead {
+        mesh_id: &ours.mesh_id,
+        id: &id,
+        ts_ms: now_ms,
+        device: &ctx.device,
+        clock: &clock,
+        seq,
+        install: &ctx.install,
+        part: None,
+    };
+    let body = link
+        .codec
+        .seal(&*ctx.host, change::encode(&head, []))
+        .map_err(|fault| Error::invalid("founding", fault.to_string()))?;
+    let name = change_name(&clock.to_string(), &id);
+    link.adapter.write_file(&link.layout.change(&name), body.into()).await?;
+    link.adapter.write_file(&link.layout.head(), Head(clock).encode().into()).await?;
+    ctx.write(|tx| tx.add_receipt(&name))
 }
 
 /// Writes a manifest for a mesh that this store knows and the mailbox lost, and queues every row. Only
@@ -130,8 +224,8 @@ fn intended(ctx: &Context, link: &Link) -> Result<Manifest> {
     })
 }
 
-/// Refuses a folder that holds anything of a mesh: without its pointer that mesh is damaged, not absent.
-async fn check_empty(link: &Link, own_manifest: &str) -> Result<()> {
+/// Names of whatever a folder holds of a mesh: without its pointer that mesh is damaged, not absent.
+async fn remains(link: &Link) -> Result<Vec<String>> {
     let layout = &link.layout;
     let names = |folder: String| async move {
         match link.adapter.list_files(&folder).await {
@@ -142,20 +236,11 @@ async fn check_empty(link: &Link, own_manifest: &str) -> Result<()> {
     };
     let mut found = Vec::new();
     let root = names(layout.root().to_owned()).await?;
-    found.extend(root.into_iter().filter(|name| name.starts_with("manifest") && name != own_manifest));
+    found.extend(root.into_iter().filter(|name| name.starts_with("manifest")));
     let changes = names(layout.changes()).await?;
     found.extend(changes.into_iter().filter(|name| is_change_name(name)));
     for folder in [layout.mainline(), layout.devices()] {
         found.extend(names(folder).await?.into_iter().filter(|name| !name.starts_with('.')));
     }
-    match found.first() {
-        None => Ok(()),
-        Some(name) => Err(Error::ManifestInvalid {
-            path: layout.pointer(),
-            reason: format!(
-                "it is missing, but the folder holds files of a mesh ({name} and {} more); nothing was written",
-                found.len() - 1
-            ),
-        }),
-    }
+    Ok(found)
 }

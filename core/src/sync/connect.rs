@@ -32,6 +32,8 @@ pub(crate) struct Terms {
     pub(crate) may_found: bool,
     /// The mesh that the credential was saved for.
     pub(crate) anchor: Option<String>,
+    /// The key was made for a mesh that is to be founded: it fits no other.
+    pub(crate) is_new_key: bool,
     /// The key is no canonical passphrase: only a mesh that it opens makes it good.
     pub(crate) must_prove: bool,
 }
@@ -69,7 +71,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
     ctx.emit(&Event::AuthComplete);
 
     *stage = "manifest";
-    let manifest = within(&*ctx.host, limit, "manifest", current(ctx, link, terms.may_found)).await?;
+    let manifest = within(&*ctx.host, limit, "manifest", current(ctx, link, terms)).await?;
     if let Some(stored) = &terms.anchor
         && *stored != manifest.mesh_id
     {
@@ -105,17 +107,27 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
 }
 
 /// The manifest of the mesh, founded where there is none and that is allowed.
-async fn current(ctx: &Context, link: &Link, may_found: bool) -> Result<Arc<Manifest>> {
+async fn current(ctx: &Context, link: &Link, terms: &Terms) -> Result<Arc<Manifest>> {
     link.forget_manifest();
     if let Some(manifest) = manifest::load(ctx, link, "connect").await? {
-        return Ok(manifest);
+        let is_foreign = terms.is_new_key && !bootstrap::is_own(ctx, &manifest)?;
+        return if is_foreign { Err(Error::PassphraseRequired) } else { Ok(manifest) };
     }
     let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
     match known {
         Some(mesh_id) => {
             Err(Error::RemoteMissing { mesh_id, reason: format!("there is no {}", link.layout.pointer()) })
         }
-        None if may_found => bootstrap::found(ctx, link).await,
+        None if terms.may_found => {
+            if terms.must_prove {
+                return Err(Error::PassphraseWrong { reason: "it is not spelled as a passphrase is".into() });
+            }
+            let founded = bootstrap::found(ctx, link).await?;
+            if !founded.is_ours && terms.is_new_key {
+                return Err(Error::PassphraseRequired);
+            }
+            Ok(founded.manifest)
+        }
         None => Err(Error::RemoteMissing {
             mesh_id: "to be joined".into(),
             reason: format!("there is no {}", link.layout.pointer()),

@@ -17,7 +17,7 @@ use crate::{
     mailbox::{Body, MailboxErrorKind},
     store::{
         Durability, Tx,
-        meta::{EngineState, keys},
+        meta::EngineState,
         outbox::{Binding, OpWriter, OutboxRecord},
     },
     wire::{
@@ -101,6 +101,10 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) 
             }
         }
         drop(outcomes);
+        let waiting = ctx.read(|tx| tx.outbox_count())?.records;
+        if waiting > flushed.stuck {
+            ctx.emit(&Event::FlushProgress { published: flushed.files, waiting });
+        }
         if let Some(error) = failed {
             // What did get through must be announced all the same.
             write_head(ctx, link, head.as_ref(), latest.as_ref()).await?;
@@ -172,8 +176,7 @@ fn bind(
     beat: &[Clock],
     now_ms: u64,
 ) -> Result<Binding> {
-    let seq = tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0) + 1;
-    tx.set_meta(keys::ENTRY_SEQ, &seq.to_string())?;
+    let seq = tx.next_entry_seq()?;
     let binding = Binding {
         id: format!("chg_{}", ids::uuid_v7(&*ctx.host)),
         clock: engine.clock.issue(now_ms, &ctx.device, beat),

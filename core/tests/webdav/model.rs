@@ -20,10 +20,19 @@ pub(crate) struct Abilities {
     pub(crate) makes_once: bool,
     pub(crate) locks: bool,
     pub(crate) etags: bool,
+    /// `Depth: 0` on the `DELETE` of a folder is an error.
+    pub(crate) minds_depth: bool,
 }
 
-pub(crate) const ALL: Abilities =
-    Abilities { moves: true, keeps: true, conditions: true, makes_once: true, locks: true, etags: true };
+pub(crate) const ALL: Abilities = Abilities {
+    moves: true,
+    keeps: true,
+    conditions: true,
+    makes_once: true,
+    locks: true,
+    etags: true,
+    minds_depth: true,
+};
 
 struct Node {
     /// `None` for a folder.
@@ -116,6 +125,9 @@ impl State {
                     self.put(path, None);
                 }
                 Reply::status(201)
+            }
+            "DELETE" if can.minds_depth && self.is_folder(path) && request.header("depth") == Some("0") => {
+                Reply::status(400)
             }
             "DELETE" if self.remove(path).is_empty() => Reply::status(404),
             "DELETE" => Reply::status(204),
