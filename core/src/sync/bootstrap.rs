@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Link, join, manifest};
+use super::{Context, Link, device, join, manifest};
 use crate::{
     error::{Error, Result},
     events::Event,
@@ -10,9 +10,8 @@ use crate::{
     mailbox::{Body, MailboxErrorKind},
     store::{Durability, meta::keys},
     wire::{
-        change::{self, EntryHead},
-        layout::{change_name, is_change_name},
-        manifest::{Founding, Head, Manifest, Pointer},
+        layout::is_change_name,
+        manifest::{Founding, Manifest, Pointer},
     },
 };
 
@@ -60,7 +59,9 @@ pub(crate) async fn found(ctx: &Context, link: &Link) -> Result<Founded> {
             return theirs(ctx, link, WAITS).await?.ok_or_else(|| unfinished(path));
         }
     }
-    publish_proof(ctx, link, &ours).await?;
+    // There before anybody can join: whoever comes with another key learns it at once, and not when the
+    // first rows cannot be read.
+    device::introduce(ctx, link, &ours.mesh_id).await?;
     let pointer = Body::from(Pointer::to_generation(1).encode());
     match link.adapter.create_file(&link.layout.pointer(), pointer).await {
         Ok(()) => {}
@@ -112,40 +113,6 @@ fn unfinished(path: String) -> Error {
                  empty the folder"
             .into(),
     }
-}
-
-/// An empty change under the new key, there before anybody can join: whoever comes with another key
-/// learns it at once, and not when the first rows cannot be read.
-async fn publish_proof(ctx: &Context, link: &Link, ours: &Manifest) -> Result<()> {
-    if !link.codec.is_sealed() {
-        return Ok(());
-    }
-    let now_ms = ctx.host.now_ms();
-    let id = format!("chg_{}", ids::uuid_v7(&*ctx.host));
-    let (clock, seq) = ctx.write(|tx| {
-        let mut engine = tx.engine()?;
-        let clock = engine.clock.issue(now_ms, &ctx.device, []);
-        tx.set_engine(&engine)?;
-        Ok((clock, tx.next_entry_seq()?))
-    })?;
-    let head = EntryHead {
-        mesh_id: &ours.mesh_id,
-        id: &id,
-        ts_ms: now_ms,
-        device: &ctx.device,
-        clock: &clock,
-        seq,
-        install: &ctx.install,
-        part: None,
-    };
-    let body = link
-        .codec
-        .seal(&*ctx.host, change::encode(&head, []))
-        .map_err(|fault| Error::invalid("founding", fault.to_string()))?;
-    let name = change_name(&clock.to_string(), &id);
-    link.adapter.write_file(&link.layout.change(&name), body.into()).await?;
-    link.adapter.write_file(&link.layout.head(), Head(clock).encode().into()).await?;
-    ctx.write(|tx| tx.add_receipt(&name))
 }
 
 /// Writes a manifest for a mesh that this store knows and the mailbox lost, and queues every row. Only

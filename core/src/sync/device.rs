@@ -2,7 +2,7 @@
 
 use super::{Context, Link};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     mailbox::MailboxErrorKind,
     store::meta::keys,
     wire::{
@@ -13,6 +13,36 @@ use crate::{
 
 /// The record is written anew at least this often, so that peers do not count us as gone.
 const REFRESH_MS: u64 = 24 * 3600 * 1000;
+
+/// Writes the first record of a founder, with the proof of the mesh key in it.
+pub(super) async fn introduce(ctx: &Context, link: &Link, mesh_id: &str) -> Result<()> {
+    let now_ms = ctx.host.now_ms();
+    let device_id = ctx.device_id().into_owned();
+    let mut record = DeviceRecord::new(&device_id, now_ms);
+    record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    if link.codec.is_sealed() {
+        let envelope = link
+            .codec
+            .seal(&*ctx.host, mesh_id.as_bytes().to_vec())
+            .map_err(|fault| Error::invalid("founding", fault.to_string()))?;
+        record.set_key_proof(&String::from_utf8_lossy(&envelope));
+    }
+    write(ctx, link, &record, now_ms).await
+}
+
+/// The key proofs that founders left in the mailbox.
+pub(super) async fn key_proofs(link: &Link) -> Result<Vec<String>> {
+    Ok(list(link).await?.iter().filter_map(DeviceRecord::key_proof).collect())
+}
+
+async fn write(ctx: &Context, link: &Link, record: &DeviceRecord, now_ms: u64) -> Result<()> {
+    let body = record.encode();
+    link.adapter.write_file(&link.layout.device(&record.device_id()), body.clone().into()).await?;
+    ctx.write(|tx| {
+        tx.set_meta(keys::DEVICE_RECORD, &String::from_utf8_lossy(&body))?;
+        tx.set_meta(keys::DEVICE_RECORD_MS, &now_ms.to_string())
+    })
+}
 
 /// Writes our record where it says something new: on the first connect, when name, type or what was
 /// observed changed, and once a day.
@@ -54,12 +84,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
         }
     }
     record.set_seen(now_ms);
-    let body = record.encode();
-    link.adapter.write_file(&path, body.clone().into()).await?;
-    ctx.write(|tx| {
-        tx.set_meta(keys::DEVICE_RECORD, &String::from_utf8_lossy(&body))?;
-        tx.set_meta(keys::DEVICE_RECORD_MS, &now_ms.to_string())
-    })
+    write(ctx, link, &record, now_ms).await
 }
 
 fn update(

@@ -1,6 +1,6 @@
 //! Proving a key against the mesh before anything is stored under it.
 
-use super::{Codec, Context, Foretaste, Link, pull, spool};
+use super::{Codec, Context, Foretaste, Link, device, pull, spool};
 use crate::{
     error::{Error, Result},
     mailbox::{FileEntry, MailboxErrorKind},
@@ -20,7 +20,8 @@ pub(crate) enum Proof {
     NothingToOpen,
 }
 
-/// Tries the key on files of the mesh: some of the newest changes, then the snapshot. Damaged files
+/// Tries the key on files of the mesh: some of the newest changes, then the snapshot, then what
+/// the founder left. Damaged files
 /// say nothing; a key that opens none of the sound ones is wrong.
 pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<(Proof, Foretaste)> {
     let mut foretaste = Foretaste::default();
@@ -53,6 +54,18 @@ pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Re
             }
             Err(fault) if fault.is_wrong_key() => refused += 1,
             Err(_) => {}
+        }
+    }
+    if refused == 0 {
+        // Nothing was published yet: the founder left a proof.
+        for proof in device::key_proofs(link).await? {
+            match link.codec.open(proof.as_bytes()) {
+                Ok(mesh_id) if *mesh_id == *manifest.mesh_id.as_bytes() => {
+                    return Ok((Proof::Proven, foretaste));
+                }
+                Err(fault) if fault.is_wrong_key() => refused += 1,
+                _ => {}
+            }
         }
     }
     if refused > 0 {

@@ -60,6 +60,16 @@ impl DeviceRecord {
         self.0.set_text("lastSeenAt", &iso_time(now_ms));
     }
 
+    /// An envelope under the mesh key that says nothing but the mesh id, from the founder of a mesh: a key
+    /// can be proven against it before there is any change. Ours alone, others ignore it.
+    pub(crate) fn key_proof(&self) -> Option<String> {
+        self.0.text("keyProof")
+    }
+
+    pub(crate) fn set_key_proof(&mut self, envelope: &str) {
+        self.0.set_text("keyProof", envelope);
+    }
+
     /// Sets who this is; returns whether anything changed.
     pub(crate) fn describe(&mut self, name: Option<&str>, device_type: Option<&str>) -> bool {
         let before = self.0.clone();

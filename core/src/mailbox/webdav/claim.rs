@@ -122,14 +122,14 @@ impl Dav {
     /// and looks at it again: the claim may have changed hands since.
     async fn evict(&self, place: &Place) -> MailboxResult<()> {
         let aside = place.temporary()?;
-        if !self.rename(place, &aside, false).await.unwrap_or(false) {
+        if !self.rename_folder(place, &aside).await.unwrap_or(false) {
             return Ok(());
         }
         if self.age(&aside).await?.is_some_and(|age| age <= LEASE) {
-            let _ = self.rename(&aside, place, false).await;
+            let _ = self.rename_folder(&aside, place).await;
             return Ok(());
         }
-        self.delete(&aside, false).await.map(drop)
+        self.delete_folder(&aside).await.map(drop)
     }
 
     /// Tries to lock; `None` if somebody else has the lock.
@@ -160,7 +160,7 @@ impl Dav {
     /// Gives a claim back. One that cannot be given back lapses.
     pub(super) async fn release(&self, claim: Claim) {
         let Kind::Lock { token, created } = claim.kind else {
-            let _ = self.delete(&claim.place, false).await;
+            let _ = self.delete_folder(&claim.place).await;
             return;
         };
         let call = self.call(&claim.place, "UNLOCK").and_then(|call| call.header("lock-token", &token));
@@ -170,7 +170,7 @@ impl Dav {
         }
         if created {
             // Refused if the next one has locked it by now; then it is theirs to remove.
-            let _ = self.delete(&claim.place, false).await;
+            let _ = self.delete(&claim.place).await;
         }
     }
 }

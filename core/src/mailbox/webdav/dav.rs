@@ -257,7 +257,7 @@ impl Dav {
                 Some(404 | 410) => return Err(self.missing(folder).await),
                 // Also said of a listing that was cut off.
                 Some(status) if status >= 400 => return Err(unavailable(folder, status)),
-                _ if resource.facts.collection || resource.href.ends_with('/') => {}
+                _ if resource.facts.collection => {}
                 _ => return Err(folder.error(MailboxErrorKind::NotFound, "not a folder")),
             }
         }
@@ -425,11 +425,19 @@ impl Dav {
 
     /// Gives a file another name. Without `overwrite`, answers whether the name was free.
     pub(super) async fn rename(&self, from: &Place, to: &Place, overwrite: bool) -> MailboxResult<bool> {
-        let destination = self.file_url(to)?;
+        self.rename_url(&self.file_url(from)?, to, &self.file_url(to)?, overwrite).await
+    }
+
+    /// The same of a folder, never over another one.
+    pub(super) async fn rename_folder(&self, from: &Place, to: &Place) -> MailboxResult<bool> {
+        self.rename_url(&self.folder_url(from)?, to, &self.folder_url(to)?, false).await
+    }
+
+    async fn rename_url(&self, from: &Url, to: &Place, url: &Url, overwrite: bool) -> MailboxResult<bool> {
         let mut tries = 0;
         loop {
-            let call = Call::new(to.operation, &to.path, "MOVE", self.file_url(from)?)
-                .header("destination", destination.as_str())?
+            let call = Call::new(to.operation, &to.path, "MOVE", from.clone())
+                .header("destination", url.as_str())?
                 .header("overwrite", if overwrite { "T" } else { "F" })?;
             let answer = self.send(call).await?;
             match answer.status() {
@@ -458,20 +466,33 @@ impl Dav {
         }
     }
 
-    /// Removes a file, or, without `file_only`, whatever is there. Answers whether anything was.
-    pub(super) async fn delete(&self, place: &Place, file_only: bool) -> MailboxResult<bool> {
-        let mut call = self.call(place, "DELETE")?;
-        if file_only {
-            call = call.header("depth", "0")?;
-        }
+    /// Removes what is known to be a file. Answers whether there was one.
+    pub(super) async fn delete(&self, place: &Place) -> MailboxResult<bool> {
+        self.delete_with(place, self.call(place, "DELETE")?).await
+    }
+
+    /// Removes a file in a way that some servers refuse for a folder, with [`not_a_file`].
+    pub(super) async fn delete_file_only(&self, place: &Place) -> MailboxResult<bool> {
+        let outcome = self.delete_with(place, self.call(place, "DELETE")?.header("depth", "0")?).await;
+        outcome.map_err(
+            |error| if error.status() == Some(400) { not_a_file(place).with_status(400) } else { error },
+        )
+    }
+
+    /// Removes a folder of ours with everything in it.
+    pub(super) async fn delete_folder(&self, place: &Place) -> MailboxResult<bool> {
+        let url = self.folder_url(place)?;
+        self.delete_with(place, Call::new(place.operation, &place.path, "DELETE", url)).await
+    }
+
+    async fn delete_with(&self, place: &Place, call: Call<'_>) -> MailboxResult<bool> {
         let answer = self.send(call).await?;
         match answer.status() {
             404 | 410 => {
                 answer.drain().await;
                 return Ok(false);
             }
-            207 => return Err(answer.error(MailboxErrorKind::Unavailable, "not all of it could be removed")),
-            400 if file_only => return Err(not_a_file(place).with_status(400)),
+            207 => return Err(unavailable(place, 207)),
             _ if answer.is_success() => answer.drain().await,
             _ => return Err(answer.fault().await),
         }

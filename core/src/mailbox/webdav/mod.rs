@@ -133,8 +133,13 @@ impl WebDavMailbox {
             name.starts_with(TEMP_PREFIX)
                 && facts.modified_ms.is_some_and(|modified| now.saturating_sub(modified) > ABANDONED_MS)
         };
-        for (name, _) in listing.children.iter().filter(is_abandoned).take(SWEEP_MAX) {
-            let _ = self.dav().delete(&folder.child(name), false).await;
+        for (name, facts) in listing.children.iter().filter(is_abandoned).take(SWEEP_MAX) {
+            let place = folder.child(name);
+            let _ = if facts.collection {
+                self.dav().delete_folder(&place).await
+            } else {
+                self.dav().delete(&place).await
+            };
         }
     }
 }
@@ -278,12 +283,12 @@ impl StorageAdapter for WebDavMailbox {
         let file_only = self.inner.findings().deletes_files_only;
         // A DELETE takes a folder with everything in it, so it must be known to be none.
         let removed = if file_only {
-            self.dav().delete(&place, true).await?
+            self.dav().delete_file_only(&place).await?
         } else {
             match self.dav().look(&place).await? {
                 None => false,
                 Some(facts) if facts.collection => return Err(not_a_file(&place)),
-                Some(_) => self.dav().delete(&place, false).await?,
+                Some(_) => self.dav().delete(&place).await?,
             }
         };
         if removed { Ok(()) } else { self.dav().missing_is_fine(&place).await }

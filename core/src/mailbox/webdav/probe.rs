@@ -58,7 +58,7 @@ pub(super) async fn run(dav: &Dav) -> Findings {
     .await;
     let whole_uploads = !shows_half && leaves_nothing(dav, &cut).await;
     let deletes_files_only = deletes_files_only(dav, &folder).await;
-    let _ = dav.delete(&folder, false).await;
+    let _ = dav.delete_folder(&folder).await;
     Findings { whole_uploads, renames, if_none_match, if_match, referee, etags, deletes_files_only }
 }
 
@@ -125,11 +125,14 @@ async fn referee(dav: &Dav, folder: &Place) -> Option<Referee> {
     locks.then_some(Referee::Lock)
 }
 
-/// Whether a second MKCOL is refused, and the age of a folder is told, so that a dead claim can be evicted.
+/// Whether a second MKCOL is refused, a folder can be removed again, and its age is told, so that a dead
+/// claim can be evicted.
 async fn makes_folders_once(dav: &Dav, place: &Place) -> MailboxResult<bool> {
     Ok(matches!(dav.mkcol(place).await?, Made::New)
         && matches!(dav.mkcol(place).await?, Made::Exists)
-        && dav.age(place).await?.is_some())
+        && dav.age(place).await?.is_some()
+        && dav.delete_folder(place).await?
+        && matches!(dav.mkcol(place).await?, Made::New))
 }
 
 async fn locks(dav: &Dav, place: &Place) -> MailboxResult<bool> {
@@ -146,6 +149,6 @@ async fn locks(dav: &Dav, place: &Place) -> MailboxResult<bool> {
 }
 
 async fn deletes_files_only(dav: &Dav, folder: &Place) -> bool {
-    let refused = dav.delete(folder, true).await.is_err_and(|error| error.status() == Some(400));
+    let refused = dav.delete_file_only(folder).await.is_err_and(|error| error.status() == Some(400));
     refused && matches!(dav.look(folder).await, Ok(Some(_)))
 }

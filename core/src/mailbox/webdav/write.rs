@@ -184,7 +184,7 @@ impl Inner {
 
     /// Removes a temporary file; one that stays is swept with a later listing.
     async fn discard(&self, temp: &Place) {
-        let _ = self.dav.delete(temp, false).await;
+        let _ = self.dav.delete(temp).await;
     }
 }
 
