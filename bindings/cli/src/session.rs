@@ -1,10 +1,6 @@
 //! A run with a store: opened by the options, connected by what it remembers, closed at the end.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use interocitor_core::{
     Config, Connection, Error, Event, Interocitor, Passphrase, Schema, Status, StoreLocation,
@@ -28,10 +24,6 @@ const APP: &str = "interocitor";
 
 /// The mesh's folder where nobody said otherwise.
 const REMOTE_PATH: &str = "/Mesh";
-
-/// How long, and how often, a store is tried that another process is making.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// An open store.
 #[derive(Debug)]
@@ -66,7 +58,7 @@ impl Session {
         config.schema = options.schema.as_deref().map(read_schema).transpose()?;
         // One-shot verbs say themselves when to exchange.
         config.auto_sync = false;
-        let db = open_patiently(&config).await?;
+        let db = Interocitor::open(config).await?;
         Ok(Self { db, store, settings, remembered, credentials, passphrase })
     }
 
@@ -173,25 +165,6 @@ impl Session {
     pub(crate) async fn close(self) {
         // What was written is on disk already; the log is tidied by a later run.
         let _ = self.db.shutdown().await;
-    }
-}
-
-/// Opens the database. A store that another process is making at this moment is busy without waiting, or
-/// looks foreign for an instant; one that is damaged still is on a second look.
-async fn open_patiently(config: &Config) -> Outcome<Interocitor> {
-    let (started, mut looks) = (Instant::now(), 0);
-    loop {
-        let outcome = Interocitor::open(config.clone()).await;
-        looks += 1;
-        let is_passing = match &outcome {
-            Err(Error::StoreBusy) => started.elapsed() < PATIENCE,
-            Err(Error::StoreCorrupt { .. }) => looks == 1,
-            _ => false,
-        };
-        if !is_passing {
-            return Ok(outcome?);
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -110,6 +110,8 @@ impl State {
                 Some(None) => Reply::status(405),
                 Some(Some(body)) => Reply::with(200, "application/octet-stream", body.clone()),
             },
+            // The status that nginx gives, where it is not the standard's.
+            "PUT" if !self.has_parent(path) && !can.minds_depth => Reply::status(500),
             "PUT" if !self.has_parent(path) || self.is_folder(path) => Reply::status(409),
             "PUT" if can.conditions && !self.holds(request, path) => Reply::status(412),
             "PUT" => {

@@ -320,10 +320,16 @@ impl Dav {
                 None
             }
         };
-        let error = match self.put(place, payload, condition).await? {
-            Put::Done => return Ok(true),
-            Put::Refused => return Ok(false),
-            Put::NoFolder(error) => error,
+        let error = match self.put(place, payload, condition).await {
+            Ok(Put::Done) => {
+                self.remember_folder(&parent);
+                return Ok(true);
+            }
+            Ok(Put::Refused) => return Ok(false),
+            Ok(Put::NoFolder(error)) => error,
+            // nginx fails over a missing folder.
+            Err(error) if error.status() == Some(500) && self.lacks_folder(&parent).await => error,
+            Err(error) => return Err(error),
         };
         self.folders().remove(&parent.path);
         let Some(again) = again else { return Err(error) };
@@ -333,6 +339,11 @@ impl Dav {
             Put::Refused => Ok(false),
             Put::NoFolder(error) => Err(error),
         }
+    }
+
+    async fn lacks_folder(&self, folder: &Place) -> bool {
+        let known = self.folders().contains(&folder.path);
+        !known && matches!(self.look(folder).await, Ok(None))
     }
 
     /// Makes sure that a folder exists; asks nobody about a folder seen before.
