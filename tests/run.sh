@@ -103,7 +103,8 @@ part_webdav() {
   apt apache2 rclone && python_ready || return 1
   start tests/webdav/apache.sh "$(free_port)" && export WEBDAV_APACHE_URL="$URL" &&
   start tests/webdav/rclone.sh "$(free_port)" && export WEBDAV_RCLONE_URL="$URL" &&
-  cargo test -p interocitor-core --features adapter-tests --test webdav
+  cargo test -p interocitor-core --features adapter-tests --test webdav &&
+  cargo test -p interocitor-cli --test cli webdav -- --ignored
 }
 
 # Stores on a disk that is full or read-only: real ones, on small file systems of their own.

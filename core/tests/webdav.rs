@@ -111,6 +111,7 @@ async fn conforms_on_poorer_servers() {
         (Abilities { moves: false, makes_once: false, ..ALL }, true),
         (Abilities { keeps: false, ..ALL }, true),
         (Abilities { etags: false, ..ALL }, true),
+        (Abilities { fine_etags: false, ..ALL }, true),
         (Abilities { makes_once: false, locks: false, ..ALL }, false),
         (Abilities { makes_once: false, locks: false, keeps: false, ..ALL }, false),
         (Abilities { makes_once: false, locks: false, moves: false, conditions: false, ..ALL }, false),
@@ -121,6 +122,7 @@ async fn conforms_on_poorer_servers() {
                 moves: false,
                 conditions: false,
                 etags: false,
+                fine_etags: false,
                 keeps: false,
                 minds_depth: false,
             },
@@ -137,7 +139,11 @@ async fn conforms_on_model(abilities: Abilities, exclusive: bool) {
     first.authenticate().await.unwrap();
     let capabilities = first.capabilities();
     assert_eq!(capabilities.exclusive_create, exclusive, "{abilities:?}");
-    assert_eq!(capabilities.conditional_replace, exclusive && abilities.etags, "{abilities:?}");
+    assert_eq!(
+        capabilities.conditional_replace,
+        exclusive && abilities.etags && abilities.fine_etags,
+        "{abilities:?}"
+    );
     suite::run(&make, "/Mesh").await;
     let left: Vec<_> = model.paths().into_iter().filter(|path| path.contains("interocitor")).collect();
     assert_eq!(left, Vec::<String>::new(), "left over: {abilities:?}");

@@ -20,6 +20,8 @@ pub(crate) struct Abilities {
     pub(crate) makes_once: bool,
     pub(crate) locks: bool,
     pub(crate) etags: bool,
+    /// Etags tell bodies of one size apart.
+    pub(crate) fine_etags: bool,
     /// `Depth: 0` on the `DELETE` of a folder is an error.
     pub(crate) minds_depth: bool,
 }
@@ -31,6 +33,7 @@ pub(crate) const ALL: Abilities = Abilities {
     makes_once: true,
     locks: true,
     etags: true,
+    fine_etags: true,
     minds_depth: true,
 };
 
@@ -39,6 +42,13 @@ struct Node {
     body: Option<Vec<u8>>,
     version: u64,
     modified: SystemTime,
+}
+
+impl Node {
+    fn etag(&self, can: Abilities) -> String {
+        let size = self.body.as_ref().map_or(0, Vec::len);
+        if can.fine_etags { format!("\"{}\"", self.version) } else { format!("\"size-{size}\"") }
+    }
 }
 
 #[derive(Default)]
@@ -97,10 +107,6 @@ impl State {
         gone.collect()
     }
 
-    fn etag(&self, path: &str) -> Option<String> {
-        self.nodes.get(path).map(|node| format!("\"{}\"", node.version))
-    }
-
     fn serve(&mut self, can: Abilities, request: &Request) -> Reply {
         let path = request.path.trim_end_matches('/');
         match request.method.as_str() {
@@ -113,7 +119,7 @@ impl State {
             // The status that nginx gives, where it is not the standard's.
             "PUT" if !self.has_parent(path) && !can.minds_depth => Reply::status(500),
             "PUT" if !self.has_parent(path) || self.is_folder(path) => Reply::status(409),
-            "PUT" if can.conditions && !self.holds(request, path) => Reply::status(412),
+            "PUT" if can.conditions && !self.holds(can, request, path) => Reply::status(412),
             "PUT" => {
                 self.put(path, Some(request.body.clone()));
                 Reply::status(201)
@@ -154,8 +160,8 @@ impl State {
         }
     }
 
-    fn holds(&self, request: &Request, path: &str) -> bool {
-        let etag = self.etag(path);
+    fn holds(&self, can: Abilities, request: &Request, path: &str) -> bool {
+        let etag = self.nodes.get(path).map(|node| node.etag(can));
         let fits = |expected: &str| etag.as_deref() == Some(expected);
         request.header("if-match").is_none_or(fits)
             && (request.header("if-none-match").is_none() || etag.is_none())
@@ -195,7 +201,7 @@ fn entry(can: Abilities, path: &str, node: &Node) -> String {
         None => "<d:resourcetype><d:collection/></d:resourcetype>".to_owned(),
         Some(body) => format!("<d:getcontentlength>{}</d:getcontentlength>", body.len()),
     };
-    let etag = if can.etags { format!("<d:getetag>\"{}\"</d:getetag>", node.version) } else { String::new() };
+    let etag = if can.etags { format!("<d:getetag>{}</d:getetag>", node.etag(can)) } else { String::new() };
     let modified = httpdate::fmt_http_date(node.modified);
     format!(
         "<d:response><d:href>{path}</d:href><d:propstat><d:prop>{kind}{etag}\

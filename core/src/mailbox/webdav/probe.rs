@@ -12,6 +12,7 @@ use super::super::{MailboxErrorKind, MailboxResult, path};
 use super::claim::Referee;
 use super::dav::{Dav, Made, Place, Put};
 use super::http::Payload;
+use super::write::opaque;
 
 /// Half of the body that is cut off: more than a server keeps before it starts writing.
 const CUT: usize = 64 * 1024;
@@ -34,7 +35,7 @@ pub(super) struct Findings {
     pub(super) if_match: bool,
     /// What decides races.
     pub(super) referee: Option<Referee>,
-    /// Files have etags.
+    /// Every body of a file has another etag.
     pub(super) etags: bool,
     /// `DELETE` with `Depth: 0` refuses a folder.
     pub(super) deletes_files_only: bool,
@@ -49,9 +50,10 @@ pub(super) async fn run(dav: &Dav) -> Findings {
         return Findings::default();
     }
     let cut = folder.child("cut");
-    let (shows_half, (etags, if_none_match, if_match), renames, referee) = future::join4(
+    let (shows_half, (if_none_match, if_match), etags, renames, referee) = future::join5(
         cut_upload(dav, &cut),
         async { conditions(dav, &folder.child("conditions")).await.unwrap_or_default() },
+        async { etags(dav, &folder.child("etags")).await.unwrap_or_default() },
         async { renames(dav, &folder).await.unwrap_or_default() },
         referee(dav, &folder),
     )
@@ -94,16 +96,27 @@ async fn leaves_nothing(dav: &Dav, cut: &Place) -> bool {
     true
 }
 
-/// Whether there are etags, and whether `If-None-Match` and `If-Match` are honoured.
-async fn conditions(dav: &Dav, file: &Place) -> MailboxResult<(bool, bool, bool)> {
+/// Whether `If-None-Match` and `If-Match` are honoured.
+async fn conditions(dav: &Dav, file: &Place) -> MailboxResult<(bool, bool)> {
     if !matches!(dav.put(file, small(), None).await?, Put::Done) {
-        return Ok(Default::default());
+        return Ok((false, false));
     }
-    let etags = dav.look(file).await?.is_some_and(|facts| facts.etag.is_some());
     let refused = |outcome| matches!(outcome, Ok(Put::Refused));
     let if_none_match = refused(dav.put(file, small(), Some(("if-none-match", "*"))).await);
     let if_match = refused(dav.put(file, small(), Some(("if-match", "\"no-such-version\""))).await);
-    Ok((etags, if_none_match, if_match))
+    Ok((if_none_match, if_match))
+}
+
+/// Whether files have etags, and another body of the same size at once has another one. Some are made of
+/// the time in seconds.
+async fn etags(dav: &Dav, file: &Place) -> MailboxResult<bool> {
+    let mut seen = Vec::new();
+    for body in ["first body", "other body"] {
+        dav.put(file, Payload::Whole(body.into()), None).await?;
+        seen.push(dav.look(file).await?.and_then(|facts| facts.etag));
+    }
+    let opaque = |etag: &Option<String>| etag.as_deref().map(|etag| opaque(etag).to_owned());
+    Ok(seen[0].is_some() && seen[1].is_some() && opaque(&seen[0]) != opaque(&seen[1]))
 }
 
 async fn renames(dav: &Dav, folder: &Place) -> MailboxResult<bool> {
