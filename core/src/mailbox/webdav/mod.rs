@@ -217,7 +217,7 @@ impl StorageAdapter for WebDavMailbox {
                 return Err(base.error(MailboxErrorKind::Unavailable, message).with_status(404));
             }
         }
-        let findings = self.inner.findings.get_or_init(|| probe::run(self.dav())).await;
+        let findings = self.inner.findings.get_or_init(|| Box::pin(probe::run(self.dav()))).await;
         tracing::debug!(?findings, "probed the WebDAV server");
         Ok(())
     }

@@ -50,13 +50,13 @@ pub(super) async fn run(dav: &Dav) -> Findings {
         return Findings::default();
     }
     let cut = folder.child("cut");
-    let (shows_half, (if_none_match, if_match), etags, renames, referee) = future::join5(
-        cut_upload(dav, &cut),
-        async { conditions(dav, &folder.child("conditions")).await.unwrap_or_default() },
+    let (shows_half, (if_none_match, if_match), etags, renames, referee) = Box::pin(future::join5(
+        Box::pin(cut_upload(dav, &cut)),
+        Box::pin(async { conditions(dav, &folder.child("conditions")).await.unwrap_or_default() }),
         async { etags(dav, &folder.child("etags")).await.unwrap_or_default() },
         async { renames(dav, &folder).await.unwrap_or_default() },
         referee(dav, &folder),
-    )
+    ))
     .await;
     let whole_uploads = !shows_half && leaves_nothing(dav, &cut).await;
     let deletes_files_only = deletes_files_only(dav, &folder).await;
