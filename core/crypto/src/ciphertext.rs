@@ -1,7 +1,7 @@
 //! The `ct` of an envelope on its way in: base64 in pieces, authenticated, its tag held back.
 
 use crate::base64_text;
-use crate::envelope::OpenError;
+use crate::error::OpenError;
 use crate::gcm::{Authenticator, TAG_BYTES};
 
 /// Characters decoded at a time: the text and its bytes stay in the first-level cache between the

@@ -5,7 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::digest;
+use crate::hkdf::hkdf_sha256;
 
 /// Length of a key in bytes (AES-256).
 pub const KEY_BYTES: usize = 32;
@@ -44,7 +44,7 @@ impl Key {
     /// 32 bytes out. Different labels give unrelated keys.
     #[must_use]
     pub fn derive(&self, info: &str) -> Self {
-        Self(digest::hkdf_sha256(&self.0, info.as_bytes()))
+        Self(hkdf_sha256(&self.0, info.as_bytes()))
     }
 }
 

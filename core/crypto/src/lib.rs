@@ -16,14 +16,20 @@ mod base64_text;
 mod ciphertext;
 pub mod digest;
 pub mod envelope;
+mod error;
 pub mod fragment;
 mod gcm;
+mod hkdf;
 pub mod key;
 pub mod passphrase;
 pub mod stream;
 
-pub use envelope::{OpenError, SealError, open, seal};
+pub use envelope::{open, seal};
+pub use error::{OpenError, SealError};
 pub use fragment::{FragmentError, fragment_url, key_from_fragment};
 pub use key::Key;
 pub use passphrase::{Passphrase, PassphraseError};
 pub use stream::{Decryptor, EnvelopeOpener, EnvelopeSealer, sealed_len};
+
+/// The only version of the envelope.
+pub const VERSION: u64 = 1;

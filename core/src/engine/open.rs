@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
-use super::{Inner, Interocitor, Remote, driver::Driver, secrets::Secrets};
+use super::{
+    Inner, Interocitor, Remote,
+    driver::Driver,
+    secrets::{Secrets, credential_name},
+};
 use crate::{
     config::{Config, Publish, StoreLocation},
     error::{Error, Result},
@@ -158,17 +162,6 @@ impl Inner {
             had_passphrase,
         });
         Ok(())
-    }
-}
-
-/// What the credentials of a store are saved under.
-pub(super) fn credential_name(config: &Config) -> String {
-    match &config.store {
-        StoreLocation::File(path) => {
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            format!("{}:{}", config.app_name, absolute.display())
-        }
-        StoreLocation::Memory => format!("{}::memory:", config.app_name),
     }
 }
 

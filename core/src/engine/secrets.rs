@@ -4,6 +4,7 @@ use interocitor_crypto::{Key, Passphrase};
 
 use super::{Inner, Interocitor};
 use crate::{
+    config::{Config, StoreLocation},
     credentials::Credentials,
     error::{Error, Result},
     events::Event,
@@ -42,6 +43,17 @@ impl Secrets {
                 Err(_) => Err(Error::PassphraseWrong { reason: strict.to_string() }),
             },
         }
+    }
+}
+
+/// What the credentials of a store are saved under.
+pub(super) fn credential_name(config: &Config) -> String {
+    match &config.store {
+        StoreLocation::File(path) => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            format!("{}:{}", config.app_name, absolute.display())
+        }
+        StoreLocation::Memory => format!("{}::memory:", config.app_name),
     }
 }
 
@@ -104,7 +116,7 @@ impl Inner {
 
     /// What the credentials of this store are saved under.
     pub(super) fn credential_name(&self) -> String {
-        super::open::credential_name(&self.config)
+        credential_name(&self.config)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Ordering, fmt, ops::Bound};
 
 use crate::{
-    store::fields::KeyRange,
+    store::rows::KeyRange,
     value::{Name, Value, canonical, key},
 };
 

@@ -16,8 +16,7 @@ use crate::{
     error::Result,
     store::{
         Tx,
-        fields::KeyRange,
-        rows::{TableInfo, Walk},
+        rows::{KeyRange, TableInfo, Walk},
     },
     value::Name,
 };

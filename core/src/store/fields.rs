@@ -1,14 +1,11 @@
-//! Fields with an index: their key columns, kept in step with the declared schema, and the ranges of
-//! keys that queries ask for.
-
-use std::ops::Bound;
+//! Fields with an index: their key columns, kept in step with the declared schema.
 
 use rusqlite::{ToSql, params, params_from_iter};
 
 use super::{
     Tx,
     meta::signed,
-    rows::{IndexedField, TableInfo, Text, bytes_of},
+    rows::{IndexedField, KeyRange, TableInfo, Text, bytes_of},
 };
 use crate::{
     error::Result,
@@ -22,44 +19,6 @@ pub(crate) struct WantedField {
     pub(crate) table: Name,
     pub(crate) field: Name,
     pub(crate) is_unique: bool,
-}
-
-/// A range of keys of one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyRange {
-    pub(crate) low: Bound<Vec<u8>>,
-    pub(crate) high: Bound<Vec<u8>>,
-}
-
-impl KeyRange {
-    /// One key.
-    pub(crate) fn exactly(key: Vec<u8>) -> Self {
-        Self { low: Bound::Included(key.clone()), high: Bound::Included(key) }
-    }
-
-    /// The range as a condition on a key column, and its parameters.
-    pub(super) fn to_sql(&self, slot: i64) -> (String, Vec<&Vec<u8>>) {
-        match (&self.low, &self.high) {
-            (Bound::Included(low), Bound::Included(high)) if low == high => {
-                (format!("k_{slot} = ?"), vec![low])
-            }
-            (low, high) => {
-                let (mut terms, mut keys) = (Vec::new(), Vec::new());
-                for (bound, including, excluding) in [(low, ">=", ">"), (high, "<=", "<")] {
-                    let (operator, key) = match bound {
-                        Bound::Included(key) => (including, key),
-                        Bound::Excluded(key) => (excluding, key),
-                        Bound::Unbounded => continue,
-                    };
-                    terms.push(format!("k_{slot} {operator} ?"));
-                    keys.push(key);
-                }
-                let sql =
-                    if terms.is_empty() { format!("k_{slot} IS NOT NULL") } else { terms.join(" AND ") };
-                (sql, keys)
-            }
-        }
-    }
 }
 
 impl Tx<'_> {
@@ -224,6 +183,8 @@ impl Tx<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use std::ops::Bound;
 
     use super::*;
     use crate::{

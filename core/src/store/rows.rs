@@ -3,14 +3,18 @@
 //! An INTEGER PRIMARY KEY with a unique row id inserts at the same speed whatever the order of ids;
 //! fields with an index have their order-preserving key in a column of their own.
 
-use std::{fmt::Write, ops::ControlFlow, sync::Arc};
+use std::{
+    fmt::Write,
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use rusqlite::{
     OptionalExtension, ToSql, params_from_iter,
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::{Tx, fields::KeyRange};
+use super::Tx;
 use crate::{
     error::Result,
     row::{DamagedRow, EncodedRow, RowState},
@@ -30,6 +34,44 @@ impl ToSql for Text<'_> {
 /// The bytes of a TEXT or BLOB column.
 pub(crate) fn bytes_of<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<Option<&'a [u8]>> {
     Ok(row.get_ref(column)?.as_bytes_or_null().map_err(|_| DamagedRow("the type of a column"))?)
+}
+
+/// A range of keys of one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyRange {
+    pub(crate) low: Bound<Vec<u8>>,
+    pub(crate) high: Bound<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// One key.
+    pub(crate) fn exactly(key: Vec<u8>) -> Self {
+        Self { low: Bound::Included(key.clone()), high: Bound::Included(key) }
+    }
+
+    /// The range as a condition on a key column, and its parameters.
+    pub(super) fn to_sql(&self, slot: i64) -> (String, Vec<&Vec<u8>>) {
+        match (&self.low, &self.high) {
+            (Bound::Included(low), Bound::Included(high)) if low == high => {
+                (format!("k_{slot} = ?"), vec![low])
+            }
+            (low, high) => {
+                let (mut terms, mut keys) = (Vec::new(), Vec::new());
+                for (bound, including, excluding) in [(low, ">=", ">"), (high, "<=", "<")] {
+                    let (operator, key) = match bound {
+                        Bound::Included(key) => (including, key),
+                        Bound::Excluded(key) => (excluding, key),
+                        Bound::Unbounded => continue,
+                    };
+                    terms.push(format!("k_{slot} {operator} ?"));
+                    keys.push(key);
+                }
+                let sql =
+                    if terms.is_empty() { format!("k_{slot} IS NOT NULL") } else { terms.join(" AND ") };
+                (sql, keys)
+            }
+        }
+    }
 }
 
 /// A field with an index.

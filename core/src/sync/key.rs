@@ -1,6 +1,6 @@
 //! Proving a key against the mesh before anything is stored under it.
 
-use super::{Codec, Context, Foretaste, Link, device, pull, spool};
+use super::{Codec, Context, Foretaste, Link, device, spool};
 use crate::{
     error::{Error, Result},
     mailbox::{FileEntry, MailboxErrorKind},
@@ -31,7 +31,7 @@ pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Re
         return Ok((Proof::Proven, foretaste));
     }
     let mut refused = 0;
-    let files = pull::list_changes(link).await?;
+    let files = link.list_changes().await?;
     for name in newest(&files) {
         let bytes = match link.adapter.read_file(&link.layout.change(name)).await {
             Ok(bytes) => bytes,

@@ -31,7 +31,7 @@ use crate::{
     error::Result,
     events::{Event, EventHub},
     host::{self, Host},
-    mailbox::{FileEntry, StorageAdapter},
+    mailbox::{FileEntry, MailboxErrorKind, StorageAdapter},
     merge::Strategies,
     store::{Durability, Store, Tx},
     value::Name,
@@ -174,6 +174,15 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(adapter: Arc<dyn StorageAdapter>, layout: Layout, codec: Codec) -> Self {
         Self { adapter, layout, codec, known: Mutex::new(None) }
+    }
+
+    /// The files of `changes/`; a folder that is missing has none.
+    async fn list_changes(&self) -> Result<Vec<FileEntry>> {
+        match self.adapter.list_files(&self.layout.changes()).await {
+            Ok(files) => Ok(files),
+            Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn known(&self) -> Option<(Pointer, Arc<Manifest>)> {

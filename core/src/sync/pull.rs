@@ -71,7 +71,7 @@ async fn pull_inner(
     pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
     let files = match foretaste.files {
         Some(files) => files,
-        None => list_changes(link).await?,
+        None => link.list_changes().await?,
     };
     let unseen = unseen(ctx, files)?;
     let pages = paginate(unseen);
@@ -108,15 +108,6 @@ async fn pull_inner(
         return Ok((manifest, pulled));
     }
     Ok((manifest, pulled))
-}
-
-/// The files of `changes/`; a folder that is missing has none.
-pub(super) async fn list_changes(link: &Link) -> Result<Vec<FileEntry>> {
-    match link.adapter.list_files(&link.layout.changes()).await {
-        Ok(files) => Ok(files),
-        Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// A mailbox that holds another mesh than at connect is not merged.

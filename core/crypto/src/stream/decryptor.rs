@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::envelope::OpenError;
+use crate::error::OpenError;
 use crate::gcm::Keystream;
 
 /// Decrypts the spooled bytes of an envelope that [`EnvelopeOpener`](crate::EnvelopeOpener) has vouched

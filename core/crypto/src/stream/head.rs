@@ -1,7 +1,8 @@
 //! The envelope up to the first character of `ct`, byte by byte.
 
+use crate::VERSION;
 use crate::base64_text;
-use crate::envelope::{OpenError, VERSION};
+use crate::error::OpenError;
 use crate::gcm::IV_BYTES;
 
 /// The longest token that can be right: the vector, 16 characters; a version has at most 20 digits.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::ciphertext::Ciphertext;
-use crate::envelope::OpenError;
+use crate::error::OpenError;
 use crate::gcm::{self, Keystream};
 use crate::key::Key;
 use crate::stream::Decryptor;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base64_text;
-use crate::envelope::SealError;
+use crate::error::SealError;
 use crate::gcm::{self, Authenticator, IV_BYTES, Keystream, MAX_BYTES, TAG_BYTES};
 use crate::key::Key;
 

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::envelope::{OpenError, SealError};
+use crate::error::{OpenError, SealError};
 use crate::gcm::MAX_BYTES;
 use crate::{Key, open, seal};
 

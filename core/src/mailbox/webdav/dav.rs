@@ -311,6 +311,7 @@ impl Dav {
         condition: Option<(&'static str, &str)>,
     ) -> MailboxResult<bool> {
         let parent = place.parent();
+        let known = self.folders().contains(&parent.path);
         let again = match &payload {
             Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
             Payload::None => Some(Payload::None),
@@ -328,7 +329,7 @@ impl Dav {
             Ok(Put::Refused) => return Ok(false),
             Ok(Put::NoFolder(error)) => error,
             // nginx fails over a missing folder.
-            Err(error) if error.status() == Some(500) && self.lacks_folder(&parent).await => error,
+            Err(error) if error.status() == Some(500) && !known => error,
             Err(error) => return Err(error),
         };
         self.folders().remove(&parent.path);
@@ -339,11 +340,6 @@ impl Dav {
             Put::Refused => Ok(false),
             Put::NoFolder(error) => Err(error),
         }
-    }
-
-    async fn lacks_folder(&self, folder: &Place) -> bool {
-        let known = self.folders().contains(&folder.path);
-        !known && matches!(self.look(folder).await, Ok(None))
     }
 
     /// Makes sure that a folder exists; asks nobody about a folder seen before.
@@ -419,7 +415,7 @@ impl Dav {
                     if !by_chance {
                         return Err(error);
                     }
-                    if let Some(facts) = self.look(folder).await?
+                    if let Ok(Some(facts)) = self.look(folder).await
                         && facts.collection
                     {
                         return Ok(Made::Exists);

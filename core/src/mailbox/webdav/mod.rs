@@ -43,14 +43,22 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A mailbox on a WebDAV server.
 ///
-/// The base address must exist; what is below it is created as needed. Where the base is gone, calls answer
-/// [`MailboxErrorKind::Unavailable`], never "not found".
+/// - **The base address must exist**; what is below it is created as needed. Where the base is gone, calls
+///   answer [`MailboxErrorKind::Unavailable`], never "not found".
+/// - **[`authenticate`](StorageAdapter::authenticate) probes** once for an instance what the server really
+///   does, in a hidden folder that it removes again: some 25 small requests. A server that allows none of
+///   it still serves, with the plain contract.
+/// - **Capabilities**: `exclusive_create` and `conditional_replace` are on where `MKCOL` or `LOCK` decide
+///   races (conditions alone let several racers win), the latter only with etags that tell bodies of one
+///   size apart.
+/// - **Whole files**: where the server shows uploads before they are whole, files are uploaded to a hidden
+///   name beside the target and moved into place. To a reader at that very moment such servers say 404,
+///   which is asked about again before it is believed.
+/// - **What no client can help**: servers fix the length of an answer before they open the file. A file
+///   overwritten at that moment by a longer one can be read cut to its old length, so bodies that are
+///   overwritten need a check of their own.
 ///
-/// [`authenticate`](StorageAdapter::authenticate) finds out once what the server really does, in a hidden
-/// folder that it removes again: whether uploads that break off leave nothing, whether `MOVE` and the
-/// conditions work, and what decides races. `exclusive_create` and `conditional_replace` are on where
-/// `MKCOL` or `LOCK` do: conditions alone let several racers win. Needs a tokio runtime. Clones share one
-/// state.
+/// Needs a tokio runtime with time and I/O. Clones share one state.
 #[derive(Clone)]
 pub struct WebDavMailbox {
     inner: Arc<Inner>,
