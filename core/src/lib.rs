@@ -20,7 +20,7 @@
 //! let phone = open("phone").await?;
 //! phone.set_remote_storage(Some(Arc::new(mailbox.clone()))).await;
 //! phone.connect().await?; // an empty mailbox: the mesh is founded, with a new key
-//! phone.table("todos").put("milk", &serde_json::json!({ "title": "Buy milk", "done": false })).await?;
+//! phone.table("todos").put("milk", &serde_json::json!({ "done": false, "title": "Buy milk" })).await?;
 //! phone.sync().await?;
 //!
 //! let tablet = open("tablet").await?;
@@ -28,7 +28,7 @@
 //! tablet.set_passphrase(phone.get_passphrase().expect("the mesh is encrypted"))?;
 //! tablet.connect().await?;
 //! let milk = tablet.table("todos").row("milk").await?.expect("it was synced");
-//! assert_eq!(milk.json, r#"{"title":"Buy milk","done":false}"#);
+//! assert_eq!(milk.json, r#"{"done":false,"title":"Buy milk"}"#);
 //! # phone.shutdown().await?;
 //! # tablet.shutdown().await
 //! # }
