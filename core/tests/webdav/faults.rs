@@ -189,6 +189,26 @@ async fn one_broken_answer_is_asked_for_again() {
     })
     .await;
     assert_eq!(client(&server).read_file("/x").await.unwrap(), "abc");
+
+    // A request that may do harm twice is not sent again.
+    for (method, sent) in [("PUT", 2), ("DELETE", 2), ("MKCOL", 1)] {
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let server = Server::start(move |request| match request.method.as_str() {
+            "PROPFIND" if method == "MKCOL" => Reply::status(404),
+            "PROPFIND" => Reply::multistatus(&file(&request.path)),
+            _ if first.swap(false, std::sync::atomic::Ordering::SeqCst) => Reply::Close,
+            _ => Reply::status(201),
+        })
+        .await;
+        let client = client(&server);
+        let outcome = match method {
+            "PUT" => client.write_file("/x", Body::from("body")).await,
+            "DELETE" => client.delete_file("/x").await,
+            _ => client.ensure_folder("/Mesh").await,
+        };
+        assert_eq!(outcome.is_ok(), sent == 2, "{method}");
+        assert_eq!(server.seen().iter().filter(|request| request.method == method).count(), sent, "{method}");
+    }
 }
 
 #[tokio::test]

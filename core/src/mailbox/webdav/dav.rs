@@ -312,15 +312,11 @@ impl Dav {
     ) -> MailboxResult<bool> {
         let parent = place.parent();
         let known = self.folders().contains(&parent.path);
-        let again = match &payload {
-            Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
-            Payload::None => Some(Payload::None),
+        let again = payload.again();
+        if again.is_none() {
             // A stream cannot be sent twice: the folder is looked after first.
-            Payload::Stream(..) => {
-                self.ensure_folder(&parent).await.map_err(|error| error.at(&place.path))?;
-                None
-            }
-        };
+            self.ensure_folder(&parent).await.map_err(|error| error.at(&place.path))?;
+        }
         let error = match self.put(place, payload, condition).await {
             Ok(Put::Done) => {
                 self.remember_folder(&parent);

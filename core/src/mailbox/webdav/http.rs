@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LOCATION, RETRY_AFTER,
+    HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
@@ -53,6 +53,15 @@ pub(super) enum Payload {
 }
 
 impl Payload {
+    /// The same once more, unless it can be sent only once.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::None => Some(Self::None),
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Stream(..) => None,
+        }
+    }
+
     fn len(&self) -> u64 {
         match self {
             Self::None => 0,
@@ -85,6 +94,12 @@ impl<'a> Call<'a> {
 }
 
 impl Head<'_> {
+    /// Whether the request does no harm when it was carried out the first time.
+    fn may_repeat(&self) -> bool {
+        let conditional = self.headers.contains_key(IF_MATCH) || self.headers.contains_key(IF_NONE_MATCH);
+        matches!(self.method, "GET" | "PROPFIND" | "PUT" | "DELETE") && !conditional
+    }
+
     fn error(&self, kind: MailboxErrorKind, message: &str) -> MailboxError {
         MailboxError::new(kind, self.operation, self.path, message)
     }
@@ -120,12 +135,17 @@ impl Http {
     pub(super) async fn send(&self, address: &Address, call: Call<'_>) -> MailboxResult<Answer> {
         let Call { mut head, mut payload } = call;
         for _ in 0..=REDIRECTS_MAX {
-            let again = match &payload {
-                Payload::None => Some(Payload::None),
-                Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
-                Payload::Stream(..) => None,
+            let again = payload.again();
+            let answer = match self.exchange(&head, payload).await {
+                // An idle connection that the server was just closing.
+                Err(error) if is_broken(&error) && head.may_repeat() => {
+                    match again.as_ref().and_then(Payload::again) {
+                        Some(payload) => self.exchange(&head, payload).await?,
+                        None => return Err(error),
+                    }
+                }
+                outcome => outcome?,
             };
-            let answer = self.exchange(&head, payload).await?;
             if !answer.is_redirect() {
                 answer.refuse_page()?;
                 return Ok(answer);
@@ -453,6 +473,11 @@ fn broken(operation: &'static str, path: &str, error: reqwest::Error) -> Mailbox
         (MailboxErrorKind::Unavailable, "the connection broke off")
     };
     MailboxError::new(kind, operation, path, message).with_source(error.without_url())
+}
+
+/// Whether a connection ended in the middle of things.
+pub(super) fn is_broken(error: &MailboxError) -> bool {
+    error.kind() == MailboxErrorKind::Unavailable && error.status().is_none()
 }
 
 /// Whether a connection failed over TLS, for instance over a certificate that nobody trusts. I/O errors hide

@@ -21,7 +21,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
 use self::dav::{Dav, Listing, Place, not_a_file};
-use self::http::Answer;
+use self::http::{Answer, is_broken};
 use self::multistatus::Facts;
 use self::probe::Findings;
 use super::body::WHOLE_BODY_MAX;
@@ -38,8 +38,9 @@ const ABANDONED_MS: i64 = 24 * 60 * 60 * 1000;
 const SWEEP_MAX: usize = 4;
 /// Overwritten files that are remembered.
 const FILES_MAX: usize = 1000;
-/// How long to wait before a 404 is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long to wait, each time, before a 404 is looked at again.
+const LOOK_AGAIN: [Duration; 3] =
+    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(160)];
 
 /// A mailbox on a WebDAV server.
 ///
@@ -92,17 +93,16 @@ impl WebDavMailbox {
     /// Asks for a file and waits for the head of the answer.
     async fn get(&self, path: &str) -> MailboxResult<Answer> {
         let place = Place::file("read", path)?;
-        let mut looks = self.inner.looks();
+        let mut pauses = self.inner.pauses();
         loop {
             let answer = self.dav().send(self.dav().call(&place, "GET")?).await?;
-            looks -= 1;
             match answer.status() {
                 404 | 410 => {
                     answer.drain().await;
-                    if looks == 0 {
+                    let Some(pause) = pauses.next() else {
                         return Err(self.dav().missing(&place).await);
-                    }
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                    };
+                    tokio::time::sleep(*pause).await;
                 }
                 // A collection, by the slash that the server added.
                 200..=204 if answer.url().path().ends_with('/') => {
@@ -125,11 +125,8 @@ impl WebDavMailbox {
     async fn read(&self, path: &str) -> MailboxResult<Bytes> {
         let attempt = async || self.get(path).await?.whole(WHOLE_BODY_MAX).await;
         match attempt().await {
-            // A connection broke: an idle one that the server was just closing, or a file that shrank
-            // between the head of the answer and its body.
-            Err(error) if error.kind() == MailboxErrorKind::Unavailable && error.status().is_none() => {
-                attempt().await
-            }
+            // Perhaps the file shrank between the head of the answer and its body.
+            Err(error) if is_broken(&error) => attempt().await,
             outcome => outcome,
         }
     }
@@ -187,21 +184,21 @@ impl Inner {
     /// Looks for a file that should be there: again if it may just be moved into its place, when servers
     /// say that it is missing, or fail.
     async fn look(&self, place: &Place) -> MailboxResult<Option<Facts>> {
-        for _ in 1..self.looks() {
+        for pause in self.pauses() {
             match self.dav.look(place).await {
                 Ok(None) => {}
                 Err(error) if error.kind() == MailboxErrorKind::Unavailable => {}
                 outcome => return outcome,
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(*pause).await;
         }
         self.dav.look(place).await
     }
 
-    /// How often to ask before a 404 is believed. Where files are moved into their place, the old one is
+    /// When to ask again before a 404 is believed. Where files are moved into their place, the old one is
     /// removed a moment before.
-    fn looks(&self) -> u32 {
-        if self.moves_into_place() { 4 } else { 1 }
+    fn pauses(&self) -> std::slice::Iter<'static, Duration> {
+        if self.moves_into_place() { LOOK_AGAIN.iter() } else { [].iter() }
     }
 }
 

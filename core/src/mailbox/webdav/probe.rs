@@ -18,6 +18,8 @@ use super::write::opaque;
 const CUT: usize = 64 * 1024;
 /// So long the first half gets to reach the server. One too far away for it counts as careful.
 const CUT_AFTER: Duration = Duration::from_millis(60);
+/// How often to try to find out how races are decided.
+const REFEREE_TRIES: usize = 4;
 /// How often to look what became of the cut upload.
 const CUT_LOOKS: usize = 3;
 
@@ -130,22 +132,39 @@ async fn renames(dav: &Dav, folder: &Place) -> MailboxResult<bool> {
         && dav.look(&first).await?.is_none())
 }
 
+/// All clients of a server must come to the same finding, since those who go by folders and those who go by
+/// locks do not see each other. So what fails is tried again, and locks are chosen on proof only.
 async fn referee(dav: &Dav, folder: &Place) -> Option<Referee> {
-    if makes_folders_once(dav, &folder.child("claim")).await.unwrap_or(false) {
-        return Some(Referee::Folder);
+    for attempt in 0..REFEREE_TRIES {
+        match makes_folders_once(dav, &folder.child(&format!("claim-{attempt}"))).await {
+            Ok(true) => return Some(Referee::Folder),
+            Ok(false) => {
+                let locks = locks(dav, &folder.child("lock")).await.unwrap_or(false);
+                return locks.then_some(Referee::Lock);
+            }
+            Err(error) => tracing::debug!(%error, "probing for claims failed"),
+        }
+        tokio::time::sleep(CUT_AFTER).await;
     }
-    let locks = locks(dav, &folder.child("lock")).await.unwrap_or(false);
-    locks.then_some(Referee::Lock)
+    None
 }
 
 /// Whether a second MKCOL is refused, a folder can be removed again, and its age is told, so that a dead
-/// claim can be evicted.
+/// claim can be evicted. An error proves neither.
 async fn makes_folders_once(dav: &Dav, place: &Place) -> MailboxResult<bool> {
-    Ok(matches!(dav.mkcol(place).await?, Made::New)
-        && matches!(dav.mkcol(place).await?, Made::Exists)
-        && dav.age(place).await?.is_some()
-        && dav.delete_folder(place).await?
-        && matches!(dav.mkcol(place).await?, Made::New))
+    let unclear = || Err(place.error(MailboxErrorKind::Unavailable, "no clear answer"));
+    match (dav.mkcol(place).await?, dav.mkcol(place).await?) {
+        (Made::New, Made::Exists) => {}
+        (Made::New, Made::New) => return Ok(false),
+        _ => return unclear(),
+    }
+    if dav.age(place).await?.is_none() {
+        return if dav.look(place).await?.is_some() { Ok(false) } else { unclear() };
+    }
+    if dav.delete_folder(place).await? && matches!(dav.mkcol(place).await?, Made::New) {
+        return Ok(true);
+    }
+    unclear()
 }
 
 async fn locks(dav: &Dav, place: &Place) -> MailboxResult<bool> {
