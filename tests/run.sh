@@ -100,7 +100,7 @@ start() {
 }
 
 part_webdav() {
-  apt apache2 rclone && python_ready || return 1
+  apt apache2 rclone openssl && python_ready || return 1
   start tests/webdav/apache.sh "$(free_port)" && export WEBDAV_APACHE_URL="$URL" &&
   start tests/webdav/rclone.sh "$(free_port)" && export WEBDAV_RCLONE_URL="$URL" &&
   cargo test -p interocitor-core --features adapter-tests --test webdav &&

@@ -63,6 +63,7 @@ impl TempFile {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    #[allow(clippy::unused_self, reason = "the others need it")]
     fn by_exclusive_rename(&mut self, _: &Path) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
