@@ -211,21 +211,22 @@ async fn fresh(mailbox: &Path, store: &Path) -> Interocitor {
     db
 }
 
+/// How long a fresh device takes to connect to what lies in a mailbox.
+fn first_connect(runtime: &Runtime, mailbox: &Path) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let db = runtime.block_on(fresh(mailbox, folder.path()));
+    let begin = Instant::now();
+    assert!(runtime.block_on(db.connect()).unwrap().is_online());
+    begin.elapsed()
+}
+
 fn pull(criterion: &mut Criterion) {
     let runtime = runtime();
     let mailbox = many_changes(&runtime);
     let mut group = criterion.benchmark_group("pull");
     group.sample_size(10);
     group.bench_function("engine", |bencher| {
-        bencher.iter_custom(|rounds| {
-            measured(rounds, || {
-                let folder = tempfile::tempdir().unwrap();
-                let db = runtime.block_on(fresh(mailbox.path(), folder.path()));
-                let begin = Instant::now();
-                assert!(runtime.block_on(db.connect()).unwrap().is_online());
-                begin.elapsed()
-            })
-        });
+        bencher.iter_custom(|rounds| measured(rounds, || first_connect(&runtime, mailbox.path())));
     });
     group.bench_function("ground", |bencher| {
         let key = Key::from_bytes(KEY);
@@ -320,15 +321,7 @@ fn restore(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("restore");
     group.sample_size(10);
     group.bench_function("engine", |bencher| {
-        bencher.iter_custom(|rounds| {
-            measured(rounds, || {
-                let folder = tempfile::tempdir().unwrap();
-                let db = runtime.block_on(fresh(mailbox.path(), folder.path()));
-                let begin = Instant::now();
-                assert!(runtime.block_on(db.connect()).unwrap().is_online());
-                begin.elapsed()
-            })
-        });
+        bencher.iter_custom(|rounds| measured(rounds, || first_connect(&runtime, mailbox.path())));
     });
     group.bench_function("ground", |bencher| {
         let cipher = Aes256Gcm::new(&KEY.into());

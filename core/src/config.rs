@@ -96,7 +96,7 @@ pub struct Config {
     pub batch_window: Duration,
     /// How long after the last write a flush starts by itself.
     pub flush_debounce: Duration,
-    /// So many closed batches start a flush at once.
+    /// So many batches since the last flush start one at once.
     pub flush_threshold: u32,
     /// Time between polls of an idle mailbox.
     pub poll_interval: Duration,

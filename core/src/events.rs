@@ -154,6 +154,8 @@ impl Event {
 #[derive(Default)]
 pub(crate) struct EventHub {
     queues: Mutex<Vec<Weak<Mutex<Queue>>>>,
+    /// What happened while the database was opened, for whoever listens first.
+    opening: Mutex<Vec<Event>>,
 }
 
 impl fmt::Debug for EventHub {
@@ -217,6 +219,11 @@ impl EventHub {
         });
     }
 
+    /// Keeps an event of the opening, when nobody can listen yet, for the first subscription.
+    pub(crate) fn emit_at_first(&self, event: Event) {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
     /// Tells which rows changed.
     pub(crate) fn emit_changes(&self, changes: &Changes) {
         let texts =
@@ -233,7 +240,8 @@ impl EventHub {
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        let queue = Arc::new(Mutex::new(Queue::default()));
+        let events = std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner));
+        let queue = Arc::new(Mutex::new(Queue { events: events.into(), ..Queue::default() }));
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&queue));
         Events(queue)
     }
@@ -251,7 +259,8 @@ impl EventHub {
     }
 }
 
-/// A subscription: the events since it was made, in order. Dropping it ends it.
+/// A subscription: the events since it was made, in order; the first one of a database also has those
+/// of its opening. Dropping it ends it.
 #[derive(Debug)]
 pub struct Events(Arc<Mutex<Queue>>);
 

@@ -87,3 +87,8 @@ pub use query::{Condition, Direction, Query, Row};
 pub use schema::Schema;
 pub use store::quarantine::Quarantined;
 pub use value::{Name, Value};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

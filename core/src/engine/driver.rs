@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use futures_util::future::{self, Either};
 use tokio::sync::Notify;
 
 use super::{Connection, Inner};
-use crate::{error::Error, events::Event, sync::connect::backoff};
+use crate::{error::Error, events::Event, host::Host, sync::connect::backoff};
 
 /// The longest time between two polls of an idle mailbox.
 const LONGEST_POLL: Duration = Duration::from_mins(1);
@@ -24,14 +24,17 @@ const RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Driver {
     wake: Arc<Notify>,
+    /// Batches since the last flush began.
+    queued: Arc<AtomicU32>,
     /// Number of the task that may run; a task with another number ends.
     current: Arc<AtomicU64>,
     running: Mutex<bool>,
 }
 
 impl Driver {
-    /// Tells that something waits to be published.
-    pub(super) fn wake(&self) {
+    /// Tells that something waits to be published; `is_new`: in a batch that was not there before.
+    pub(super) fn wake(&self, is_new: bool) {
+        self.queued.fetch_add(u32::from(is_new), Ordering::AcqRel);
         self.wake.notify_one();
     }
 
@@ -44,6 +47,7 @@ impl Driver {
         let task = Task {
             inner: Arc::downgrade(inner),
             wake: Arc::clone(&self.wake),
+            queued: Arc::clone(&self.queued),
             current: Arc::clone(&self.current),
             number: self.current.load(Ordering::Acquire),
             may_found,
@@ -61,10 +65,18 @@ impl Driver {
     }
 }
 
+/// When to do something.
+struct Cadence {
+    poll: Duration,
+    debounce: Duration,
+    threshold: u32,
+}
+
 struct Task {
     /// Weak: the task must not keep a dropped database alive.
     inner: Weak<Inner>,
     wake: Arc<Notify>,
+    queued: Arc<AtomicU32>,
     current: Arc<AtomicU64>,
     number: u64,
     may_found: bool,
@@ -76,12 +88,18 @@ impl Task {
     }
 
     async fn run(self) {
-        let Some((host, config_poll, debounce)) = self.inner.upgrade().map(|inner| {
-            (Arc::clone(&inner.config.host), inner.config.poll_interval, inner.config.flush_debounce)
+        let Some((host, cadence)) = self.inner.upgrade().map(|inner| {
+            let config = &inner.config;
+            let cadence = Cadence {
+                poll: config.poll_interval,
+                debounce: config.flush_debounce,
+                threshold: config.flush_threshold,
+            };
+            (Arc::clone(&config.host), cadence)
         }) else {
             return;
         };
-        let mut wait = config_poll;
+        let mut wait = cadence.poll;
         let mut failures = 0;
         loop {
             let woken = match future::select(Box::pin(self.wake.notified()), host.sleep(wait)).await {
@@ -91,16 +109,18 @@ impl Task {
             if self.is_stopped() {
                 return;
             }
-            // Writes come in bursts: one flush for all of them. A mailbox that asked to wait is left alone.
-            let pause = if failures == 0 { debounce } else { wait.max(debounce) };
-            if woken {
-                host.sleep(pause).await;
+            if woken && failures == 0 {
+                self.settle(&*host, &cadence).await;
+            } else if woken {
+                // A mailbox that failed or asked to wait is left alone.
+                host.sleep(wait.max(cadence.debounce)).await;
             }
             let Some(inner) = self.inner.upgrade().filter(|_| !self.is_stopped()) else { return };
+            self.queued.store(0, Ordering::Release);
             match self.step(&inner).await {
                 Ok(()) => {
                     failures = 0;
-                    wait = if woken { config_poll } else { (wait * 2).min(LONGEST_POLL.max(config_poll)) };
+                    wait = if woken { cadence.poll } else { (wait * 2).min(LONGEST_POLL.max(cadence.poll)) };
                 }
                 Err(error) => {
                     wait = backoff(RETRY, failures, error.retry_after());
@@ -111,6 +131,16 @@ impl Task {
                         retry_in_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                     });
                 }
+            }
+        }
+    }
+
+    /// Writes come in bursts: waits until no more come, or enough are there.
+    async fn settle(&self, host: &dyn Host, cadence: &Cadence) {
+        while self.queued.load(Ordering::Acquire) < cadence.threshold && !self.is_stopped() {
+            let more = Box::pin(self.wake.notified());
+            if let Either::Right(_) = future::select(more, host.sleep(cadence.debounce)).await {
+                return;
             }
         }
     }

@@ -103,7 +103,7 @@ impl Inner {
     /// Applies writes and their outbox record in one transaction.
     async fn write(self: &Arc<Self>, writes: Vec<RowWrite>, is_batch: bool) -> Result<()> {
         self.check_open()?;
-        let changes = if writes.len() > MANY_WRITES {
+        let (changes, is_new_batch) = if writes.len() > MANY_WRITES {
             let inner = Arc::clone(self);
             self.ctx.blocking(move |_| inner.write_now(&writes, is_batch)).await?
         } else {
@@ -111,16 +111,18 @@ impl Inner {
         };
         if !changes.is_empty() {
             self.ctx.events.emit_changes(&changes);
-            self.driver.wake();
+            self.driver.wake(is_new_batch);
         }
         Ok(())
     }
 
-    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<Changes> {
+    /// Gives what changed, and whether it began a batch of the outbox.
+    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<(Changes, bool)> {
         let now_ms = self.ctx.host.now_ms();
         let window_ms = u64::try_from(self.config.batch_window.as_millis()).unwrap_or(u64::MAX);
         self.ctx.store.write_with(Durability::Process, |tx| {
             let mut engine = tx.engine()?;
+            let open_batch = engine.open_batch;
             let writer = Writer { node: &self.ctx.device, now_ms, full_rows: self.ctx.settings.full_rows };
             let (changes, ops) = local::apply(tx, &mut engine, &writer, writes)?;
             if engine.member && !ops.is_empty() {
@@ -131,7 +133,7 @@ impl Inner {
                 }
             }
             tx.set_engine(&engine)?;
-            Ok(changes)
+            Ok((changes, is_batch || window_ms == 0 || engine.open_batch != open_batch))
         })
     }
 }
@@ -217,7 +219,8 @@ impl Interocitor {
         Ok(Batch::new(Arc::clone(&self.inner)))
     }
 
-    /// Subscribes to everything that happens from now on.
+    /// Subscribes to everything that happens from now on; the first subscription also learns what the
+    /// opening found.
     pub fn events(&self) -> Events {
         self.inner.ctx.events.subscribe()
     }

@@ -144,7 +144,7 @@ impl Inner {
         }
         let changed = saved.device_id != identity.device_id;
         if changed {
-            self.ctx.emit(&Event::CredentialsConflict {
+            self.ctx.events.emit_at_first(Event::CredentialsConflict {
                 stored_device_id: saved.device_id,
                 active_device_id: identity.device_id.clone(),
             });
@@ -156,7 +156,7 @@ impl Inner {
         }
         secrets.anchor = saved.mesh_id;
         drop(secrets);
-        self.ctx.emit(&Event::CredentialsRestored {
+        self.ctx.events.emit_at_first(Event::CredentialsRestored {
             source: "silent-store",
             device_id_changed: changed,
             had_passphrase,

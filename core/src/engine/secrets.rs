@@ -91,11 +91,13 @@ impl Inner {
     /// Saves the passphrase under the store's name, anchored to the mesh once that is known.
     pub(super) async fn persist_credentials(&self, mesh_id: Option<String>) -> Result<()> {
         if mesh_id.is_some() {
-            let mut secrets = self.secrets();
-            secrets.anchor.clone_from(&mesh_id);
-            secrets.is_generated = false;
+            self.secrets().is_generated = false;
         }
+        // Without a saved credential there is nothing to be bound to a mesh: the join policy decides.
         let Some(store) = self.config.credentials.clone() else { return Ok(()) };
+        if mesh_id.is_some() {
+            self.secrets().anchor = mesh_id;
+        }
         let (credentials, encrypted) = {
             let secrets = self.secrets();
             let credentials = Credentials {

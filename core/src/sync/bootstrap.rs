@@ -123,28 +123,16 @@ pub(crate) async fn rebuild(ctx: &Context, link: &Link) -> Result<()> {
     if manifest::load(ctx, link, "rebuild").await?.is_some() {
         return Err(Error::invalid("rebuild", "the mailbox holds a mesh; there is nothing to rebuild"));
     }
-    let settings = &ctx.settings;
-    let now_ms = ctx.host.now_ms();
     let (mesh_id, generation, epoch) = ctx.read(|tx| {
         let number = |key| Ok::<_, Error>(tx.meta_number(key)?.unwrap_or(0));
         Ok((tx.meta(keys::MESH_ID)?, number(keys::GENERATION)? + 1, number(keys::EPOCH)?))
     })?;
     let mesh_id = mesh_id.ok_or(Error::invalid("rebuild", "this store never belonged to a mesh"))?;
-    let ours = Manifest::found(&Founding {
-        mesh_id: &mesh_id,
-        schema: settings.schema_version.unwrap_or(1),
-        encrypted: link.codec.is_sealed(),
-        managed: settings.managed,
-        server_id: &settings.server_id,
-        now_ms,
-        generation,
-        epoch,
-    })
-    .map_err(|error| Error::invalid("configuration", error.to_string()))?;
+    let ours = first(ctx, link, &mesh_id, generation, epoch)?;
     // Queued first: a crash after the pointer must not leave a mesh without our rows.
     ctx.write(|tx| {
         let mut engine = tx.engine()?;
-        join::queue_all(tx, &mut engine, now_ms)?;
+        join::queue_all(tx, &mut engine, ctx.host.now_ms())?;
         tx.set_engine(&engine)
     })?;
     for folder in link.layout.folders() {
@@ -153,20 +141,29 @@ pub(crate) async fn rebuild(ctx: &Context, link: &Link) -> Result<()> {
     let pointer = Pointer::to_generation(generation);
     link.adapter.write_file(&link.layout.manifest(&pointer.file), ours.encode().into()).await?;
     link.adapter.create_file(&link.layout.pointer(), pointer.encode().into()).await?;
-    let current = manifest::expect(ctx, link, "rebuild").await?;
-    if current.mesh_id == mesh_id {
-        return Ok(());
-    }
-    Err(Error::ManifestInvalid {
-        path: link.layout.pointer(),
-        reason: "another device founded another mesh here at the same time".into(),
+    // The read-back: somebody else may have founded another mesh here at the same time.
+    manifest::expect(ctx, link, "rebuild").await?;
+    Ok(())
+}
+
+/// A manifest as this device is configured.
+fn first(ctx: &Context, link: &Link, mesh_id: &str, generation: u64, epoch: u64) -> Result<Manifest> {
+    let settings = &ctx.settings;
+    Manifest::found(&Founding {
+        mesh_id,
+        schema: settings.schema_version.unwrap_or(1),
+        encrypted: link.codec.is_sealed(),
+        managed: settings.managed,
+        server_id: &settings.server_id,
+        now_ms: ctx.host.now_ms(),
+        generation,
+        epoch,
     })
+    .map_err(|error| Error::invalid("configuration", error.to_string()))
 }
 
 /// The manifest we found with: the same one again after a crash in between.
 fn intended(ctx: &Context, link: &Link) -> Result<Manifest> {
-    let settings = &ctx.settings;
-    let now_ms = ctx.host.now_ms();
     let mesh_id = format!("mesh_{}", ids::uuid_v7(&*ctx.host));
     ctx.store.write_with(Durability::Power, |tx| {
         if let Some(file) = tx.meta(keys::FOUNDING)?
@@ -175,17 +172,7 @@ fn intended(ctx: &Context, link: &Link) -> Result<Manifest> {
         {
             return Ok(begun);
         }
-        let ours = Manifest::found(&Founding {
-            mesh_id: &mesh_id,
-            schema: settings.schema_version.unwrap_or(1),
-            encrypted: link.codec.is_sealed(),
-            managed: settings.managed,
-            server_id: &settings.server_id,
-            now_ms,
-            generation: 1,
-            epoch: 0,
-        })
-        .map_err(|error| Error::invalid("configuration", error.to_string()))?;
+        let ours = first(ctx, link, &mesh_id, 1, 0)?;
         tx.set_meta(keys::FOUNDING, &String::from_utf8_lossy(&ours.encode()))?;
         Ok(ours)
     })

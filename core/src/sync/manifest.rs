@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     events::Event,
     mailbox::MailboxErrorKind,
+    store::meta::keys,
     wire::{
         WireError,
         manifest::{Manifest, Pointer},
@@ -24,7 +25,12 @@ pub(crate) async fn load(ctx: &Context, link: &Link, reason: &'static str) -> Re
             Err(error) if error.kind() == MailboxErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let pointer = Pointer::parse(&bytes).map_err(|error| invalid(&path, &error))?;
+        let pointer = match Pointer::parse(&bytes) {
+            Ok(pointer) => pointer,
+            // Some servers show a file while it is being overwritten.
+            Err(_) if attempt == 0 => continue,
+            Err(error) => return Err(invalid(&path, &error)),
+        };
         if let Some((known, manifest)) = link.known()
             && known == pointer
         {
@@ -86,13 +92,18 @@ fn check(ctx: &Context, manifest: &Manifest, encrypted: bool) -> Result<()> {
     Ok(())
 }
 
-/// [`load`] where a mesh is known to be there.
+/// [`load`] where this store's mesh is known to be there. Another mesh in its place is never merged.
 pub(crate) async fn expect(ctx: &Context, link: &Link, reason: &'static str) -> Result<Arc<Manifest>> {
-    match load(ctx, link, reason).await? {
-        Some(manifest) => Ok(manifest),
-        None => {
-            let mesh_id = ctx.read(|tx| tx.meta(crate::store::meta::keys::MESH_ID))?.unwrap_or_default();
-            Err(Error::RemoteMissing { mesh_id, reason: format!("there is no {}", link.layout.pointer()) })
+    let manifest = load(ctx, link, reason).await?;
+    let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+    match (manifest, known) {
+        (Some(manifest), Some(known)) if known != manifest.mesh_id => {
+            Err(Error::MeshCredentialMismatch { stored: known, active: manifest.mesh_id.clone() })
         }
+        (Some(manifest), _) => Ok(manifest),
+        (None, known) => Err(Error::RemoteMissing {
+            mesh_id: known.unwrap_or_default(),
+            reason: format!("there is no {}", link.layout.pointer()),
+        }),
     }
 }

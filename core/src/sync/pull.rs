@@ -65,7 +65,6 @@ async fn pull_inner(
     foretaste: Foretaste,
 ) -> Result<(Arc<Manifest>, Pulled)> {
     let manifest = manifest::expect(ctx, link, "pull").await?;
-    check_mesh(ctx, &manifest)?;
     let mut pulled = Pulled::default();
     note_generation(ctx, &manifest)?;
     pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
@@ -108,17 +107,6 @@ async fn pull_inner(
         return Ok((manifest, pulled));
     }
     Ok((manifest, pulled))
-}
-
-/// A mailbox that holds another mesh than at connect is not merged.
-fn check_mesh(ctx: &Context, manifest: &Manifest) -> Result<()> {
-    let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
-    match known {
-        Some(known) if known != manifest.mesh_id => {
-            Err(Error::MeshCredentialMismatch { stored: known, active: manifest.mesh_id.clone() })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Remembers the highest generation; an older one is reported, and never adopted.
