@@ -408,8 +408,10 @@ impl Disk {
         if self.base.is_dir() {
             return Ok(());
         }
-        Err(target
-            .error(MailboxErrorKind::Unavailable, "the folder of the mailbox is missing or not mounted"))
+        Err(target.error(
+            MailboxErrorKind::Unavailable,
+            "the folder of the mailbox is missing: mount its disk or make it, and try again",
+        ))
     }
 }
 
