@@ -14,6 +14,7 @@ mod memory;
 mod path;
 #[cfg(any(test, feature = "adapter-tests"))]
 pub mod suite;
+mod token;
 mod webdav;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use futures_util::stream::BoxStream;
 pub use error::{MailboxError, MailboxErrorKind};
 pub use folder::FolderMailbox;
 pub use memory::MemoryMailbox;
+pub use token::TokenProvider;
 pub use webdav::{WebDavAuth, WebDavConfig, WebDavMailbox};
 
 /// What every mailbox call returns.

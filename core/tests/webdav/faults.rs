@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use interocitor_core::mailbox::{
-    Body, Capabilities, MailboxError, MailboxErrorKind as K, MailboxResult, StorageAdapter, WebDavAuth,
-    WebDavConfig, WebDavMailbox,
+    Body, Capabilities, MailboxError, MailboxErrorKind as K, MailboxResult, StorageAdapter, TokenProvider,
+    WebDavAuth, WebDavConfig, WebDavMailbox,
 };
+use zeroize::Zeroizing;
 
 use super::server::{Reading, Reply, Request, Server, file, folder};
 
@@ -478,4 +479,53 @@ async fn shows_no_secret() {
     let closed = format!("http://127.0.0.1:1/{PASSWORD}/");
     error(WebDavMailbox::new(&WebDavConfig::new(&closed).unwrap()).unwrap().read_file("/x").await);
     assert_eq!(server.seen()[0].header("authorization"), Some(format!("Basic {ENCODED}").as_str()));
+}
+
+/// Gives `fresh-1`, `fresh-2`, … and then nothing any more.
+#[derive(Debug, Default)]
+struct Tokens {
+    given: std::sync::Mutex<u32>,
+    ends: bool,
+}
+
+#[async_trait::async_trait]
+impl TokenProvider for Tokens {
+    async fn token(&self, rejected: Option<&str>) -> MailboxResult<Zeroizing<String>> {
+        let mut given = self.given.lock().unwrap();
+        assert_eq!(rejected.map(str::to_owned), (*given > 0).then(|| format!("fresh-{given}")));
+        if self.ends && *given == 1 {
+            return Err(MailboxError::new(K::Unauthorized, "token", "/", "sign in again"));
+        }
+        *given += 1;
+        Ok(Zeroizing::new(format!("fresh-{given}")))
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_asked_for_once_and_again_when_one_is_refused() {
+    let old = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let expired = std::sync::Arc::clone(&old);
+    let server = Server::start(move |request| match request.header("authorization") {
+        Some("Bearer fresh-1") if !expired.load(std::sync::atomic::Ordering::SeqCst) => {
+            Reply::with(200, "application/octet-stream", "abc")
+        }
+        Some("Bearer fresh-2") => Reply::with(200, "application/octet-stream", "def"),
+        _ => Reply::status(401),
+    })
+    .await;
+    let with = |tokens: std::sync::Arc<Tokens>| {
+        WebDavMailbox::new(&config(&server).with_auth(WebDavAuth::Provider(tokens))).unwrap()
+    };
+    let tokens = std::sync::Arc::new(Tokens::default());
+    let mailbox = with(std::sync::Arc::clone(&tokens));
+    assert_eq!(mailbox.read_file("/x").await.unwrap(), "abc");
+    assert_eq!(mailbox.read_file("/x").await.unwrap(), "abc");
+    assert_eq!(*tokens.given.lock().unwrap(), 1);
+    old.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(mailbox.read_file("/x").await.unwrap(), "def");
+    assert_eq!(*tokens.given.lock().unwrap(), 2);
+
+    // Where signing in has to be done by hand, the provider's word counts.
+    let ending = with(std::sync::Arc::new(Tokens { ends: true, ..Tokens::default() }));
+    assert_eq!(kind(ending.read_file("/x").await), K::Unauthorized);
 }

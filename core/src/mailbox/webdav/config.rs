@@ -4,81 +4,18 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
-use reqwest::header::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use zeroize::Zeroizing;
 
 use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
+use super::auth::WebDavAuth;
 
 /// How long nothing may move before a request is given up.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Credentials of a WebDAV server. Wiped from memory when dropped, never shown.
-#[derive(Clone, Default)]
-pub enum WebDavAuth {
-    /// No credentials.
-    #[default]
-    None,
-    /// User and password, sent as UTF-8.
-    Basic {
-        /// The user; cannot contain a colon.
-        user: String,
-        /// The password, or the app password that many services want here.
-        password: Zeroizing<String>,
-    },
-    /// A bearer token.
-    Bearer(Zeroizing<String>),
-}
-
-impl WebDavAuth {
-    /// User and password.
-    pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self::Basic { user: user.into(), password: Zeroizing::new(password.into()) }
-    }
-
-    /// A bearer token.
-    pub fn bearer(token: impl Into<String>) -> Self {
-        Self::Bearer(Zeroizing::new(token.into()))
-    }
-
-    /// The `Authorization` header, marked so that nothing logs it.
-    pub(super) fn header(&self) -> MailboxResult<Option<HeaderValue>> {
-        let text = match self {
-            Self::None => return Ok(None),
-            Self::Basic { user, .. } if user.contains(':') => {
-                return Err(refuse(MailboxErrorKind::Unauthorized, "the user name has a colon"));
-            }
-            Self::Basic { user, password } => {
-                let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
-                Zeroizing::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))))
-            }
-            Self::Bearer(token) => Zeroizing::new(format!("Bearer {}", token.as_str())),
-        };
-        // The error of the conversion is dropped: it could show what it refused.
-        let Ok(mut value) = HeaderValue::from_str(&text) else {
-            return Err(refuse(MailboxErrorKind::Unauthorized, "the token cannot be sent in a header"));
-        };
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-}
-
-impl fmt::Debug for WebDavAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Basic { .. } => "Basic(***)",
-            Self::Bearer(_) => "Bearer(***)",
-        })
-    }
-}
 
 /// Where a WebDAV mailbox is, and who asks.
 #[derive(Clone)]
@@ -196,14 +133,19 @@ pub(super) fn refuse(kind: MailboxErrorKind, why: &str) -> MailboxError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::auth::Authorization;
     use super::*;
 
-    #[test]
-    fn takes_credentials_out_of_the_address() {
+    async fn header(auth: &WebDavAuth) -> MailboxResult<Option<reqwest::header::HeaderValue>> {
+        Authorization::new(auth)?.header().await
+    }
+
+    #[tokio::test]
+    async fn takes_credentials_out_of_the_address() {
         let config = WebDavConfig::new("https://us%40er:p%C3%A4ss%2F@host:8443/dav/").unwrap();
         assert_eq!(config.base_url(), "https://host:8443/dav/");
-        let header = config.auth().header().unwrap().unwrap();
-        assert_eq!(header.to_str().unwrap(), format!("Basic {}", STANDARD.encode("us@er:päss/")));
+        let header = header(config.auth()).await.unwrap().unwrap();
+        assert_eq!(header.to_str().unwrap(), "Basic dXNAZXI6cMOkc3Mv");
         assert!(header.is_sensitive());
         assert!(matches!(WebDavConfig::new("http://host").unwrap().auth(), WebDavAuth::None));
     }
@@ -232,19 +174,19 @@ mod tests {
         }
     }
 
-    #[test]
-    fn shows_no_credentials() {
+    #[tokio::test]
+    async fn shows_no_credentials() {
         let basic = WebDavConfig::new("http://somebody:s3cret@host/").unwrap();
         let bearer = basic.clone().with_auth(WebDavAuth::bearer("t0ken"));
         for config in [basic, bearer] {
-            let shown = format!("{config:?} {:?}", config.auth().header().unwrap());
+            let shown = format!("{config:?} {:?}", header(config.auth()).await.unwrap());
             assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
             assert!(!shown.contains("somebody"), "{shown}");
         }
-        let error = WebDavAuth::bearer("t0ken\n").header().unwrap_err();
+        let error = header(&WebDavAuth::bearer("t0ken\n")).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("t0ken"));
         assert_eq!(
-            WebDavAuth::basic("a:b", "s3cret").header().unwrap_err().kind(),
+            header(&WebDavAuth::basic("a:b", "s3cret")).await.unwrap_err().kind(),
             MailboxErrorKind::Unauthorized
         );
     }

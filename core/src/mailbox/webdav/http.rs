@@ -15,6 +15,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use super::super::body::{self, Meter};
 use super::super::{ByteStream, MailboxError, MailboxErrorKind, MailboxResult};
 use super::address::{self, Address};
+use super::auth::Authorization;
 use super::config::{WebDavConfig, refuse};
 use super::tls;
 
@@ -108,7 +109,7 @@ impl Head<'_> {
 /// A client of one server.
 pub(super) struct Http {
     client: Client,
-    authorization: Option<HeaderValue>,
+    authorization: Authorization,
     timeout: Duration,
 }
 
@@ -127,15 +128,19 @@ impl Http {
             .user_agent(concat!("interocitor/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| failed(&error.without_url()))?;
-        Ok(Self { client, authorization: config.auth().header()?, timeout: config.timeout() })
+        Ok(Self { client, authorization: Authorization::new(config.auth())?, timeout: config.timeout() })
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. Redirects are followed
     /// within the origin only: nobody else gets to see the credentials.
     pub(super) async fn send(&self, address: &Address, call: Call<'_>) -> MailboxResult<Answer> {
         let Call { mut head, mut payload } = call;
+        let mut is_renewed = false;
         for _ in 0..=REDIRECTS_MAX {
             let again = payload.again();
+            if let Some(authorization) = self.authorization.header().await? {
+                head.headers.insert(AUTHORIZATION, authorization);
+            }
             let answer = match self.exchange(&head, payload).await {
                 // An idle connection that the server was just closing.
                 Err(error) if is_broken(&error) && head.may_repeat() => {
@@ -146,6 +151,14 @@ impl Http {
                 }
                 outcome => outcome?,
             };
+            if answer.status() == 401 && !std::mem::replace(&mut is_renewed, true) {
+                let is_new = self.authorization.renew(head.headers.get(AUTHORIZATION)).await?;
+                if is_new && let Some(again) = again {
+                    answer.drain().await;
+                    payload = again;
+                    continue;
+                }
+            }
             if !answer.is_redirect() {
                 answer.refuse_page()?;
                 return Ok(answer);
@@ -165,9 +178,6 @@ impl Http {
             .map_err(|_| call.error(MailboxErrorKind::Protocol, "no such method"))?;
         let mut headers = call.headers.clone();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
         let progress = Arc::new(Progress::new());
         let mut request = self.client.request(method, call.url.clone());
         let len = payload.len();

@@ -1,6 +1,7 @@
 //! A mailbox on a WebDAV server.
 
 mod address;
+mod auth;
 mod claim;
 mod config;
 mod dav;
@@ -28,7 +29,8 @@ use super::body::WHOLE_BODY_MAX;
 use super::path::{self, TEMP_PREFIX};
 use super::{Body, ByteStream, Capabilities, FileEntry, MailboxErrorKind, MailboxResult, StorageAdapter};
 
-pub use config::{WebDavAuth, WebDavConfig};
+pub use auth::WebDavAuth;
+pub use config::WebDavConfig;
 
 /// How many files are read at once.
 const READS: usize = 6;
