@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use interocitor_crypto::Passphrase;
 
 use crate::{
-    credentials::CredentialStore,
+    credentials::{BiometricPrompt, CredentialStore},
     host::{Host, TokioHost},
     merge::MergeStrategy,
     schema::Schema,
@@ -70,6 +70,8 @@ pub struct Config {
     pub encrypted: bool,
     /// Where passphrase and mesh id are kept between runs; `None`: nowhere.
     pub credentials: Option<Arc<dyn CredentialStore>>,
+    /// How biometrics guard a second copy of the passphrase; `None`: not at all.
+    pub biometrics: Option<Arc<dyn BiometricPrompt>>,
     /// Fixes the device id; `None`: one is made for this store.
     pub device_id: Option<String>,
     /// Name of this device, shown to peers.
@@ -120,6 +122,7 @@ impl Config {
             passphrase: None,
             encrypted: true,
             credentials: None,
+            biometrics: None,
             device_id: None,
             device_name: None,
             device_type: None,

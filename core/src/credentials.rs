@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, sync::Mutex, sync::PoisonError};
 
 use async_trait::async_trait;
 use interocitor_crypto::Passphrase;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 
@@ -16,6 +17,29 @@ pub struct Credentials {
     pub device_id: String,
     /// The mesh that it opens, once that is known.
     pub mesh_id: Option<String>,
+    /// The passphrase once more, as [`BiometricPrompt::seal`] gave it.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// The platform's biometrics: a key in secure hardware that only works while the user shows face or
+/// finger, and the prompt that asks for it.
+#[async_trait]
+pub trait BiometricPrompt: Send + Sync + fmt::Debug {
+    /// Seals a secret, so that only [`open`](Self::open) on this device gives it back. `reason` is shown.
+    ///
+    /// # Errors
+    ///
+    /// [`BiometricsUnavailable`](crate::Error::BiometricsUnavailable),
+    /// [`UserCancelled`](crate::Error::UserCancelled).
+    async fn seal(&self, secret: Zeroizing<Vec<u8>>, reason: &str) -> Result<Vec<u8>>;
+
+    /// Opens what was sealed. `reason` is shown.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal), and [`CredentialInvalidated`](crate::Error::CredentialInvalidated) where the
+    /// key is gone, for instance since another finger was enrolled.
+    async fn open(&self, sealed: &[u8], reason: &str) -> Result<Zeroizing<Vec<u8>>>;
 }
 
 /// A safe place for credentials: a platform keychain, a file, memory.

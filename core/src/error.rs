@@ -29,6 +29,8 @@ pub enum ErrorCode {
     UniqueViolation,
     InvalidArgument,
     Decode,
+    BiometricsUnavailable,
+    CredentialInvalidated,
     ShutDown,
     RemoteAccess,
     RemoteTimeout,
@@ -38,6 +40,9 @@ pub enum ErrorCode {
     DiskFull,
     Cancelled,
     Offline,
+    CredentialsUnavailable,
+    UserCancelled,
+    Suspended,
 }
 
 impl ErrorCode {
@@ -61,6 +66,8 @@ impl ErrorCode {
             ErrorCode::UniqueViolation => "UNIQUE_VIOLATION",
             ErrorCode::InvalidArgument => "INVALID_ARGUMENT",
             ErrorCode::Decode => "DECODE",
+            ErrorCode::BiometricsUnavailable => "BIOMETRICS_UNAVAILABLE",
+            ErrorCode::CredentialInvalidated => "CREDENTIAL_INVALIDATED",
             ErrorCode::ShutDown => "SHUT_DOWN",
             ErrorCode::RemoteAccess => "REMOTE_ACCESS",
             ErrorCode::RemoteTimeout => "REMOTE_TIMEOUT",
@@ -70,6 +77,9 @@ impl ErrorCode {
             ErrorCode::DiskFull => "DISK_FULL",
             ErrorCode::Cancelled => "CANCELLED",
             ErrorCode::Offline => "OFFLINE",
+            ErrorCode::CredentialsUnavailable => "CREDENTIALS_UNAVAILABLE",
+            ErrorCode::UserCancelled => "USER_CANCELLED",
+            ErrorCode::Suspended => "SUSPENDED",
         }
     }
 }
@@ -247,6 +257,30 @@ pub enum Error {
     /// The local disk is full.
     #[error("the local disk is full; nothing of this change was stored")]
     DiskFull,
+    /// Biometric restore cannot be used here and now.
+    #[error("biometric restore is not available: {reason}")]
+    BiometricsUnavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// What was secured with biometrics can never be opened again.
+    #[error("the credential that was secured with biometrics is lost: {reason}; secure it again")]
+    CredentialInvalidated {
+        /// What invalidated it, such as a new enrolment.
+        reason: String,
+    },
+    /// The place where credentials are kept cannot be used now.
+    #[error("the stored credentials cannot be used now: {reason}")]
+    CredentialsUnavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// The user dismissed a prompt.
+    #[error("cancelled by the user")]
+    UserCancelled,
+    /// The database was suspended, so that the operating system may freeze the app.
+    #[error("the database is suspended; resume it first")]
+    Suspended,
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -284,6 +318,11 @@ impl Error {
             Error::UniqueViolation { .. } => ErrorCode::UniqueViolation,
             Error::InvalidArgument { .. } => ErrorCode::InvalidArgument,
             Error::Decode { .. } => ErrorCode::Decode,
+            Error::BiometricsUnavailable { .. } => ErrorCode::BiometricsUnavailable,
+            Error::CredentialInvalidated { .. } => ErrorCode::CredentialInvalidated,
+            Error::CredentialsUnavailable { .. } => ErrorCode::CredentialsUnavailable,
+            Error::UserCancelled => ErrorCode::UserCancelled,
+            Error::Suspended => ErrorCode::Suspended,
             Error::ShutDown => ErrorCode::ShutDown,
             Error::RemoteAccess(_) => ErrorCode::RemoteAccess,
             Error::RemoteTimeout { .. } => ErrorCode::RemoteTimeout,
@@ -304,6 +343,8 @@ impl Error {
             | Error::QuotaFull(_)
             | Error::StoreBusy
             | Error::DiskFull
+            | Error::CredentialsUnavailable { .. }
+            | Error::Suspended
             | Error::Offline(_) => true,
             _ => false,
         }

@@ -7,11 +7,15 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::{local::Changes, value::Name};
 
@@ -154,6 +158,7 @@ impl Event {
 #[derive(Default)]
 pub(crate) struct EventHub {
     queues: Mutex<Vec<Weak<Mutex<Queue>>>>,
+    watches: Mutex<Vec<Weak<Watch>>>,
     /// What happened while the database was opened, for whoever listens first.
     opening: Mutex<Vec<Event>>,
 }
@@ -228,6 +233,14 @@ impl EventHub {
     pub(crate) fn emit_changes(&self, changes: &Changes) {
         let texts =
             |ids: &std::collections::BTreeSet<Name>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for watch in self.watches() {
+            if changes.0.contains_key(&watch.table) {
+                watch.mark();
+            }
+        }
+        if self.queues.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return;
+        }
         for (table, rows) in &changes.0 {
             let table = table.to_string();
             if !rows.changed.is_empty() {
@@ -246,8 +259,36 @@ impl EventHub {
         Events(queue)
     }
 
+    /// Watches one table, from now on.
+    pub(crate) fn watch(&self, table: &Name) -> TableWatch {
+        let watch = Arc::new(Watch {
+            table: table.clone(),
+            is_changed: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            notify: Notify::new(),
+        });
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(&watch));
+        TableWatch(watch)
+    }
+
+    /// Tells every watch to look again, whatever changed.
+    pub(crate) fn mark_all(&self) {
+        self.watches().iter().for_each(|watch| watch.mark());
+    }
+
+    fn watches(&self) -> Vec<Arc<Watch>> {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Ends every subscription once it is read out.
     pub(crate) fn close(&self) {
+        for watch in self.watches() {
+            watch.is_closed.store(true, Ordering::Release);
+            watch.notify.notify_one();
+        }
         for queue in self.queues.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let Some(queue) = queue.upgrade() else { continue };
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,6 +296,40 @@ impl EventHub {
             if let Some(waker) = queue.waker.take() {
                 waker.wake();
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Watch {
+    table: Name,
+    is_changed: AtomicBool,
+    is_closed: AtomicBool,
+    notify: Notify,
+}
+
+impl Watch {
+    fn mark(&self) {
+        self.is_changed.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+}
+
+/// Knows whether a table changed; of many changes one is left.
+#[derive(Debug)]
+pub(crate) struct TableWatch(Arc<Watch>);
+
+impl TableWatch {
+    /// Waits until the table has changed since the last time; `false` after the engine was shut down.
+    pub(crate) async fn changed(&self) -> bool {
+        loop {
+            if self.0.is_closed.load(Ordering::Acquire) {
+                return false;
+            }
+            if self.0.is_changed.swap(false, Ordering::AcqRel) {
+                return true;
+            }
+            self.0.notify.notified().await;
         }
     }
 }

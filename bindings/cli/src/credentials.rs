@@ -69,6 +69,8 @@ impl CredentialStore for FileCredentials {
             passphrase: saved.passphrase.map(|passphrase| Passphrase::from(passphrase.as_str())),
             device_id: saved.device_id,
             mesh_id: saved.mesh_id,
+            // A terminal has no biometrics.
+            sealed: None,
         }))
     }
 
@@ -107,6 +109,7 @@ mod tests {
             passphrase: Some("s3cret".into()),
             device_id: "d".into(),
             mesh_id: Some("mesh_1".into()),
+            sealed: None,
         };
         file.save("x", &credentials).await.unwrap();
         assert_eq!(file.load("x").await.unwrap(), Some(credentials));

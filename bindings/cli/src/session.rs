@@ -82,6 +82,7 @@ impl Session {
             passphrase: Some(passphrase.clone()),
             device_id: self.db.device_id(),
             mesh_id: None,
+            sealed: None,
         };
         Ok(self.credentials.save(APP, &given).await?)
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +17,9 @@ use crate::{error::Error, events::Event, host::Host, sync::connect::backoff};
 /// The longest time between two polls of an idle mailbox.
 const LONGEST_POLL: Duration = Duration::from_mins(1);
 
+/// How much longer an app that nobody sees waits between polls.
+const HIDDEN: u32 = 10;
+
 /// Base of the backoff after failures.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -26,12 +29,29 @@ pub(super) struct Driver {
     wake: Arc<Notify>,
     /// Batches since the last flush began.
     queued: Arc<AtomicU32>,
+    is_hidden: Arc<AtomicBool>,
     /// Number of the task that may run; a task with another number ends.
     current: Arc<AtomicU64>,
     running: Mutex<bool>,
 }
 
+/// As many queued batches make a task exchange without waiting for more.
+const AT_ONCE: u32 = u32::MAX / 2;
+
 impl Driver {
+    /// Lets the task exchange now.
+    pub(super) fn hurry(&self) {
+        self.queued.store(AT_ONCE, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Tells whether the user sees the app.
+    pub(super) fn set_foreground(&self, is_foreground: bool) {
+        if self.is_hidden.swap(!is_foreground, Ordering::AcqRel) == is_foreground {
+            self.hurry();
+        }
+    }
+
     /// Tells that something waits to be published; `is_new`: in a batch that was not there before.
     pub(super) fn wake(&self, is_new: bool) {
         self.queued.fetch_add(u32::from(is_new), Ordering::AcqRel);
@@ -48,6 +68,7 @@ impl Driver {
             inner: Arc::downgrade(inner),
             wake: Arc::clone(&self.wake),
             queued: Arc::clone(&self.queued),
+            is_hidden: Arc::clone(&self.is_hidden),
             current: Arc::clone(&self.current),
             number: self.current.load(Ordering::Acquire),
             may_found,
@@ -77,6 +98,7 @@ struct Task {
     inner: Weak<Inner>,
     wake: Arc<Notify>,
     queued: Arc<AtomicU32>,
+    is_hidden: Arc<AtomicBool>,
     current: Arc<AtomicU64>,
     number: u64,
     may_found: bool,
@@ -102,7 +124,8 @@ impl Task {
         let mut wait = cadence.poll;
         let mut failures = 0;
         loop {
-            let woken = match future::select(Box::pin(self.wake.notified()), host.sleep(wait)).await {
+            let pause = if self.is_hidden.load(Ordering::Acquire) { wait * HIDDEN } else { wait };
+            let woken = match future::select(Box::pin(self.wake.notified()), host.sleep(pause)).await {
                 Either::Left(_) => true,
                 Either::Right(_) => false,
             };
@@ -111,7 +134,7 @@ impl Task {
             }
             if woken && failures == 0 {
                 self.settle(&*host, &cadence).await;
-            } else if woken {
+            } else if woken && self.queued.load(Ordering::Acquire) < AT_ONCE {
                 // A mailbox that failed or asked to wait is left alone.
                 host.sleep(wait.max(cadence.debounce)).await;
             }
@@ -122,6 +145,8 @@ impl Task {
                     failures = 0;
                     wait = if woken { cadence.poll } else { (wait * 2).min(LONGEST_POLL.max(cadence.poll)) };
                 }
+                // The store is let go: whoever resumes it wakes this task.
+                Err(Error::Suspended | Error::Cancelled) => wait = cadence.poll,
                 Err(error) => {
                     wait = backoff(RETRY, failures, error.retry_after());
                     failures += 1;

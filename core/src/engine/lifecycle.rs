@@ -184,7 +184,10 @@ impl Interocitor {
         self.inner
             .ctx
             .blocking(|ctx| {
-                let checkpointed = ctx.store.checkpoint();
+                let checkpointed = match ctx.store.checkpoint() {
+                    Err(Error::Suspended) => Ok(()),
+                    outcome => outcome,
+                };
                 ctx.store.close()?;
                 checkpointed
             })
@@ -199,13 +202,21 @@ impl Inner {
         let _one = self.exchange.lock().await;
         let link =
             self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
-        self.set_status(ConnectionStatus::Syncing);
-        let outcome = work(&link).await;
+        let _busy = Busy::new(self, ConnectionStatus::Syncing);
+        let outcome = self.interruptible(work(&link)).await;
         self.note_outcome(outcome.as_ref().err());
-        if self.remote().link.is_some() {
-            self.set_status(ConnectionStatus::Idle);
-        }
         outcome
+    }
+
+    /// Runs work until it ends or is told to break off, which every step of sync survives.
+    async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut interrupt = self.interrupt.subscribe();
+        self.check_open()?;
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            _ = interrupt.changed() => Err(Error::Cancelled),
+        }
     }
 
     /// One exchange of the background task.
@@ -217,6 +228,9 @@ impl Inner {
         self.check_open()?;
         if self.remote().link.is_some() {
             self.ctx.emit(&Event::ConnectNoop { reason: "already-connected" });
+            if self.config.auto_sync {
+                self.driver.start(self, may_found);
+            }
             return Ok(Connection::Online);
         }
         let outcome = self.connect_once(may_found).await;
@@ -229,24 +243,17 @@ impl Inner {
     /// One try to connect.
     pub(super) async fn connect_once(&self, may_found: bool) -> Result<Connection> {
         let _one = self.exchange.lock().await;
-        self.set_status(ConnectionStatus::Connecting);
-        let outcome = self.connect_steps(may_found).await;
+        let _busy = Busy::new(self, ConnectionStatus::Connecting);
+        let outcome = self.interruptible(self.connect_steps(may_found)).await;
         match &outcome {
-            Ok(Connection::Online) => {
-                self.note_outcome(None);
-                self.set_status(ConnectionStatus::Idle);
-            }
+            Ok(Connection::Online) => self.note_outcome(None),
             Ok(Connection::Offline { stage, error }) => {
                 self.note_outcome(Some(error));
-                self.set_status(ConnectionStatus::Offline);
                 if let Some(on_stalled) = &self.config.on_connect_stalled {
                     on_stalled(stage);
                 }
             }
-            Err(error) => {
-                self.note_outcome(Some(error));
-                self.set_status(ConnectionStatus::Offline);
-            }
+            Err(error) => self.note_outcome(Some(error)),
         }
         outcome
     }
@@ -325,11 +332,29 @@ impl Inner {
     /// Ends the background task and the connection.
     async fn tear_down(&self, reason: &'static str) {
         self.driver.stop();
+        self.interrupt.send_replace(());
         let _one = self.exchange.lock().await;
         let was_connected = self.remote().link.take().is_some();
         self.set_status(ConnectionStatus::Offline);
         if was_connected {
             self.ctx.emit(&Event::TransportTeardown { reason });
         }
+    }
+}
+
+/// Something is under way; afterwards, also when it was given up, the status is true again.
+struct Busy<'a>(&'a Inner);
+
+impl<'a> Busy<'a> {
+    fn new(inner: &'a Inner, status: ConnectionStatus) -> Self {
+        inner.set_status(status);
+        Self(inner)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let is_connected = self.0.remote().link.is_some();
+        self.0.set_status(if is_connected { ConnectionStatus::Idle } else { ConnectionStatus::Offline });
     }
 }

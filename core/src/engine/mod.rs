@@ -1,9 +1,12 @@
 //! The engine's handle: [`Interocitor`], and what hangs off it.
 
+mod app_state;
 mod batch;
+mod biometrics;
 mod driver;
 mod dump;
 mod lifecycle;
+mod live;
 mod open;
 mod secrets;
 mod status;
@@ -16,6 +19,7 @@ use std::sync::{
 
 pub use batch::{Batch, BatchTable};
 pub use lifecycle::{Connection, MeshConfig};
+pub use live::LiveQuery;
 pub use open::set_aside_store;
 pub use status::{Device, Pending, Problem, Status};
 pub use table::Table;
@@ -55,6 +59,9 @@ struct Inner {
     /// One exchange at a time.
     exchange: tokio::sync::Mutex<()>,
     driver: driver::Driver,
+    /// Breaks off the exchange under way.
+    interrupt: tokio::sync::watch::Sender<()>,
+    is_suspended: AtomicBool,
     is_shut_down: AtomicBool,
 }
 
@@ -93,22 +100,36 @@ impl Inner {
     }
 
     fn note_outcome(&self, problem: Option<&Error>) {
+        if matches!(problem, Some(Error::Cancelled | Error::Suspended)) {
+            return;
+        }
         self.remote().problem = problem.map(|error| (error.code().as_str().to_owned(), error.to_string()));
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.is_shut_down.load(Ordering::Acquire) { Err(Error::ShutDown) } else { Ok(()) }
+        if self.is_shut_down.load(Ordering::Acquire) {
+            Err(Error::ShutDown)
+        } else if self.is_suspended.load(Ordering::Acquire) {
+            Err(Error::Suspended)
+        } else {
+            Ok(())
+        }
     }
 
     /// Applies writes and their outbox record in one transaction.
     async fn write(self: &Arc<Self>, writes: Vec<RowWrite>, is_batch: bool) -> Result<()> {
         self.check_open()?;
-        let (changes, is_new_batch) = if writes.len() > MANY_WRITES {
+        if writes.len() > MANY_WRITES {
             let inner = Arc::clone(self);
-            self.ctx.blocking(move |_| inner.write_now(&writes, is_batch)).await?
+            self.ctx.blocking(move |_| inner.write_now(&writes, is_batch)).await
         } else {
-            self.write_now(&writes, is_batch)?
-        };
+            self.write_now(&writes, is_batch)
+        }
+    }
+
+    /// Writes, and tells of it: a caller who gives up meanwhile must not hide what was stored.
+    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<()> {
+        let (changes, is_new_batch) = self.commit(writes, is_batch)?;
         if !changes.is_empty() {
             self.ctx.events.emit_changes(&changes);
             self.driver.wake(is_new_batch);
@@ -117,7 +138,7 @@ impl Inner {
     }
 
     /// Gives what changed, and whether it began a batch of the outbox.
-    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<(Changes, bool)> {
+    fn commit(&self, writes: &[RowWrite], is_batch: bool) -> Result<(Changes, bool)> {
         let now_ms = self.ctx.host.now_ms();
         let window_ms = u64::try_from(self.config.batch_window.as_millis()).unwrap_or(u64::MAX);
         self.ctx.store.write_with(Durability::Process, |tx| {
@@ -184,6 +205,16 @@ impl Interocitor {
     pub async fn query_json(&self, query: &Query) -> Result<Vec<u8>> {
         self.inner.check_open()?;
         self.inner.ctx.read(|tx| crate::query::page_json(tx, query))
+    }
+
+    /// A live query: the rows now, and again whenever they have changed.
+    ///
+    /// # Errors
+    ///
+    /// `SHUT_DOWN`, `SUSPENDED`.
+    pub fn observe(&self, query: Query) -> Result<LiveQuery> {
+        self.inner.check_open()?;
+        Ok(LiveQuery::new(Arc::clone(&self.inner.ctx), query))
     }
 
     /// How many rows a query finds.

@@ -124,6 +124,8 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         remote: Mutex::new(remote),
         exchange: tokio::sync::Mutex::new(()),
         driver: Driver::default(),
+        interrupt: tokio::sync::watch::Sender::new(()),
+        is_suspended: AtomicBool::new(false),
         is_shut_down: AtomicBool::new(false),
     }
 }

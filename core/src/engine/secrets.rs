@@ -104,16 +104,26 @@ impl Inner {
                 passphrase: secrets.passphrase.clone().filter(|_| secrets.encrypted),
                 device_id: self.ctx.device_id().into_owned(),
                 mesh_id: secrets.anchor.clone(),
+                sealed: None,
             };
             (credentials, secrets.encrypted)
         };
         let name = self.credential_name();
-        if store.load(&name).await?.as_ref() == Some(&credentials) {
+        let saved = store.load(&name).await?;
+        let sealed = saved.as_ref().and_then(|saved| saved.sealed.clone());
+        let credentials = Credentials { sealed, ..credentials };
+        if saved.as_ref() == Some(&credentials) {
             return Ok(());
         }
         store.save(&name, &credentials).await?;
         self.ctx.emit(&Event::CredentialsPersisted { device_id: credentials.device_id, encrypted });
         Ok(())
+    }
+
+    /// Forgets the passphrase in memory.
+    pub(super) fn forget_secrets(&self) {
+        let mut secrets = self.secrets();
+        *secrets = Secrets { encrypted: secrets.encrypted, ..Secrets::default() };
     }
 
     /// What the credentials of this store are saved under.

@@ -185,6 +185,10 @@ pub trait StorageAdapter: Send + Sync + fmt::Debug {
     /// Removes a file; a missing one counts as removed.
     async fn delete_file(&self, path: &str) -> MailboxResult<()>;
 
+    /// Completes when nothing works on any more, not even for calls whose callers gave up: then no lock
+    /// of this process is left on the remote's files.
+    async fn quiesce(&self) {}
+
     /// Facts about one file, or `None` where it is certain that there is none.
     async fn metadata(&self, path: &str) -> MailboxResult<Option<FileEntry>>;
 }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -18,14 +18,43 @@ const IDLE_READERS: usize = 4;
 pub(crate) struct FileStore {
     path: PathBuf,
     durability: Durability,
-    /// `None` after [`Store::close`].
-    writer: Mutex<Option<Session>>,
+    writer: Mutex<Writer>,
     readers: Mutex<Vec<Session>>,
+    /// Shared by every call under way.
+    at_work: RwLock<()>,
+}
+
+/// The one connection that writes.
+#[derive(Debug)]
+enum Writer {
+    Open(Session),
+    Released,
+    Closed,
+}
+
+impl Writer {
+    fn session(&self) -> Result<&Session> {
+        match self {
+            Writer::Open(session) => Ok(session),
+            Writer::Released => Err(Error::Suspended),
+            Writer::Closed => Err(Error::ShutDown),
+        }
+    }
 }
 
 impl FileStore {
     /// Opens or creates the store. `durability` is the least that every write gets.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            durability,
+            writer: Mutex::new(Writer::Open(Self::open_writer(path)?)),
+            readers: Mutex::new(Vec::new()),
+            at_work: RwLock::new(()),
+        })
+    }
+
+    fn open_writer(path: &Path) -> Result<Session> {
         let place = path.display().to_string();
         make_private(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -38,26 +67,33 @@ impl FileStore {
                 reason: "the file or its folder is read-only".into(),
             });
         }
-        let writer = Session::new(conn, place, true)?;
-        Ok(Self {
-            path: path.to_owned(),
-            durability,
-            writer: Mutex::new(Some(writer)),
-            readers: Mutex::new(Vec::new()),
-        })
+        Session::new(conn, place, true)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Option<Session>> {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at_work(&self) -> RwLockReadGuard<'_, ()> {
+        self.at_work.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes every connection once nothing uses it.
+    fn let_go(&self, next: Writer) -> Result<()> {
+        let _nothing_at_work = self.at_work.write().unwrap_or_else(PoisonError::into_inner);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        match std::mem::replace(&mut *self.writer(), next) {
+            // The last connection of all processes moves the log into the file and removes it.
+            Writer::Open(session) => session.conn.close().map_err(|(_, error)| error.into()),
+            Writer::Released | Writer::Closed => Ok(()),
+        }
     }
 
     fn reader(&self) -> Result<Session> {
         if let Some(reader) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(reader);
         }
-        if self.writer().is_none() {
-            return Err(Error::ShutDown);
-        }
+        self.writer().session()?;
         let place = self.path.display().to_string();
         // Read-write, since a reader may have to set up the shared memory of the log; it never writes rows.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -82,15 +118,16 @@ fn make_private(path: &Path) {
 impl Store for FileStore {
     fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
         let least = if self.durability == Durability::Power { self.durability } else { durability };
-        self.writer().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", least, work)
+        let _at_work = self.at_work();
+        self.writer().session()?.transact("BEGIN IMMEDIATE", least, work)
     }
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        let _at_work = self.at_work();
         let reader = self.reader()?;
         let outcome = reader.transact("BEGIN", Durability::Process, work);
-        let writer = self.writer();
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.is_some() && readers.len() < IDLE_READERS {
+        if readers.len() < IDLE_READERS {
             readers.push(reader);
         }
         outcome
@@ -101,26 +138,34 @@ impl Store for FileStore {
     }
 
     fn checkpoint(&self) -> Result<()> {
+        let _at_work = self.at_work();
         let writer = self.writer();
-        let session = writer.as_ref().ok_or(Error::ShutDown)?;
+        let session = writer.session()?;
         // The answer says whether a reader was in the way; then the next checkpoint does it.
         session.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 
     fn copy_to(&self, path: &Path) -> Result<()> {
-        let writer = self.writer();
-        writer.as_ref().ok_or(Error::ShutDown)?.copy_to(path)
+        let _at_work = self.at_work();
+        self.writer().session()?.copy_to(path)
+    }
+
+    fn release(&self) -> Result<()> {
+        self.writer().session()?;
+        self.let_go(Writer::Released)
+    }
+
+    fn reopen(&self) -> Result<()> {
+        let mut writer = self.writer();
+        if matches!(*writer, Writer::Released) {
+            *writer = Writer::Open(Self::open_writer(&self.path)?);
+        }
+        Ok(())
     }
 
     fn close(&self) -> Result<()> {
-        let session = self.writer().take();
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        match session {
-            // The last connection of all processes moves the log into the file and removes it.
-            Some(session) => session.conn.close().map_err(|(_, error)| error.into()),
-            None => Ok(()),
-        }
+        self.let_go(Writer::Closed)
     }
 }
 

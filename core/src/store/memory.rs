@@ -47,6 +47,15 @@ impl Store for MemoryStore {
         self.session().as_ref().ok_or(Error::ShutDown)?.copy_to(path)
     }
 
+    /// There is no file to let go of.
+    fn release(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn close(&self) -> Result<()> {
         self.session().take();
         Ok(())

@@ -56,7 +56,15 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Writes a copy of everything to a new file.
     fn copy_to(&self, path: &std::path::Path) -> Result<()>;
 
-    /// Lets go of every file and lock. Calls after it answer [`Error::ShutDown`].
+    /// Lets go of every file and lock for a while, when the calls under way are done. Calls after it
+    /// answer [`Error::Suspended`].
+    fn release(&self) -> Result<()>;
+
+    /// Takes the files up again after [`release`](Self::release).
+    fn reopen(&self) -> Result<()>;
+
+    /// Lets go of every file and lock, when the calls under way are done. Calls after it answer
+    /// [`Error::ShutDown`].
     fn close(&self) -> Result<()>;
 }
 

@@ -74,6 +74,15 @@ pub(super) struct Merged {
     pub(super) notices: Vec<Event>,
 }
 
+impl Merged {
+    /// Tells the listeners; gives the number of changed rows.
+    pub(super) fn tell(&self, ctx: &Context) -> u64 {
+        ctx.events.emit_changes(&self.changes);
+        self.notices.iter().for_each(|notice| ctx.emit(notice));
+        self.changes.len() as u64
+    }
+}
+
 /// Collects joins of one transaction.
 pub(super) struct Merger<'a, 'tx> {
     tx: &'a Tx<'tx>,

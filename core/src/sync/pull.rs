@@ -7,7 +7,7 @@ use futures_util::{StreamExt, future, stream};
 
 use super::{
     Context, Fault, Foretaste, Link, manifest,
-    page::{self, Faulty, Incoming, Merged, Page},
+    page::{self, Faulty, Incoming, Page},
     restore,
 };
 use crate::{
@@ -90,9 +90,7 @@ async fn pull_inner(
             next = fetched.transpose()?;
             merged?
         };
-        pulled.rows += merged.changes.len() as u64;
-        ctx.events.emit_changes(&merged.changes);
-        merged.notices.iter().for_each(|notice| ctx.emit(notice));
+        pulled.rows += merged;
         if let Some(error) = stopped {
             return Err(error);
         }
@@ -258,11 +256,13 @@ fn decode(
     fetched
 }
 
-fn merge_fetched(ctx: &Context, page: &Page) -> Result<Merged> {
+/// Merges a page and tells of it in the same job: a caller who gives up meanwhile must not hide what was
+/// stored. Gives the number of changed rows.
+fn merge_fetched(ctx: &Context, page: &Page) -> Result<u64> {
     if page.entries.is_empty() && page.faults.is_empty() {
-        return Ok(Merged::default());
+        return Ok(0);
     }
-    page::merge_page(ctx, page)
+    Ok(page::merge_page(ctx, page)?.tell(ctx))
 }
 
 fn read_change(link: &Link, mesh_id: &str, name: &str, bytes: &[u8]) -> Result<change::ChangeEntry, Fault> {

@@ -61,15 +61,16 @@ pub(super) async fn adopt_if_newer(
     let adopted = match fetched {
         Ok(spool) => {
             let (link, manifest, name) = (Arc::clone(link), Arc::clone(manifest), name.clone());
-            ctx.blocking(move |ctx| Ok(adopt(ctx, &link, &manifest, &name, spool))).await?
+            // Told here too: a caller who gives up meanwhile must not hide what was stored.
+            ctx.blocking(move |ctx| {
+                Ok(adopt(ctx, &link, &manifest, &name, spool).map(|merged| merged.tell(ctx)))
+            })
+            .await?
         }
         Err(fault) => Err(Stopped::Fault(fault)),
     };
     match adopted {
-        Ok(merged) => {
-            let rows = merged.changes.len() as u64;
-            ctx.events.emit_changes(&merged.changes);
-            merged.notices.iter().for_each(|notice| ctx.emit(notice));
+        Ok(rows) => {
             ctx.emit(&Event::RehydrateComplete { row_count: rows });
             Ok(rows)
         }

@@ -43,12 +43,14 @@ const WRITE_PIECE: usize = 1024 * 1024;
 #[derive(Clone)]
 pub struct FolderMailbox {
     disk: Arc<Disk>,
+    /// Shared by every job that is on the disk.
+    at_work: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl FolderMailbox {
     /// A mailbox in the directory `base`. Nothing is read or written yet.
     pub fn new(base: impl Into<PathBuf>) -> Self {
-        Self { disk: Arc::new(Disk::new(base.into())) }
+        Self { disk: Arc::new(Disk::new(base.into())), at_work: Arc::default() }
     }
 
     /// The directory.
@@ -67,7 +69,13 @@ impl FolderMailbox {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return job(&disk);
         };
-        match runtime.spawn_blocking(move || job(&disk)).await {
+        let at_work = Arc::clone(&self.at_work).read_owned().await;
+        let job = move || {
+            // The job goes on when nobody waits for it any more.
+            let _at_work = at_work;
+            job(&disk)
+        };
+        match runtime.spawn_blocking(job).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 Err(MailboxError::new(MailboxErrorKind::Io, operation, path, "the disk job did not finish")
@@ -130,6 +138,10 @@ impl FolderMailbox {
 impl StorageAdapter for FolderMailbox {
     fn kind(&self) -> &'static str {
         "folder"
+    }
+
+    async fn quiesce(&self) {
+        drop(self.at_work.write().await);
     }
 
     async fn authenticate(&self) -> MailboxResult<()> {

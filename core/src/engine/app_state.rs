@@ -1,0 +1,104 @@
+//! What the operating system does to an app: foreground, background, suspension, a moment to sync.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{Connection, Interocitor};
+use crate::{
+    error::{Error, Result},
+    events::ConnectionStatus,
+    host::within,
+};
+
+impl Interocitor {
+    /// Tells whether the user sees the app. In the background a connected database polls ten times as
+    /// seldom, after publishing what waits; back in the foreground it exchanges at once.
+    pub fn set_foreground(&self, is_foreground: bool) {
+        self.inner.driver.set_foreground(is_foreground);
+    }
+
+    /// Lets go of every file and lock, so that the operating system may freeze the app: iOS ends apps that
+    /// hold a lock on a file then. An exchange under way is broken off and continued later. Calls
+    /// answer `SUSPENDED` until [`resume`](Self::resume); live queries wait.
+    ///
+    /// Returns when no lock is held any more.
+    ///
+    /// # Errors
+    ///
+    /// `SHUT_DOWN`, and those of the store.
+    pub async fn suspend(&self) -> Result<()> {
+        let inner = &self.inner;
+        if inner.is_shut_down.load(Ordering::Acquire) {
+            return Err(Error::ShutDown);
+        }
+        if inner.is_suspended.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        inner.interrupt.send_replace(());
+        let _one = inner.exchange.lock().await;
+        let adapter = inner.remote().adapter.clone();
+        if let Some(adapter) = adapter {
+            adapter.quiesce().await;
+        }
+        inner
+            .ctx
+            .blocking(|ctx| {
+                let checkpointed = ctx.store.checkpoint();
+                ctx.store.release()?;
+                checkpointed
+            })
+            .await
+    }
+
+    /// Takes the files up again after [`suspend`](Self::suspend), and exchanges at once where the database
+    /// is connected.
+    ///
+    /// # Errors
+    ///
+    /// `SHUT_DOWN`; those of the store, and then it stays suspended.
+    pub async fn resume(&self) -> Result<()> {
+        let inner = &self.inner;
+        if inner.is_shut_down.load(Ordering::Acquire) {
+            return Err(Error::ShutDown);
+        }
+        if !inner.is_suspended.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one = inner.exchange.lock().await;
+        inner.ctx.blocking(|ctx| ctx.store.reopen()).await?;
+        inner.is_suspended.store(false, Ordering::Release);
+        // Another process may have written meanwhile.
+        inner.ctx.events.mark_all();
+        inner.driver.hurry();
+        Ok(())
+    }
+
+    /// Connects where that is needed and exchanges once, within `deadline`: for the short time that an
+    /// operating system gives to an app in the background. What was not done in time is done later.
+    ///
+    /// # Errors
+    ///
+    /// `REMOTE_TIMEOUT` after the deadline; those of [`connect`](Self::connect), and that which keeps a
+    /// connection offline.
+    pub async fn sync_once(&self, deadline: Duration) -> Result<()> {
+        self.inner.check_open()?;
+        let inner = Arc::clone(&self.inner);
+        within(&*self.inner.config.host, deadline, "sync", async move {
+            if inner.remote().link.is_some() {
+                return inner.exchange_in_background().await;
+            }
+            match inner.connect_once(true).await? {
+                Connection::Online => Ok(()),
+                Connection::Offline { error, .. } => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// State of the connection, without a look at the store.
+    pub fn connection_status(&self) -> ConnectionStatus {
+        self.inner.remote().status
+    }
+}
