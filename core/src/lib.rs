@@ -81,7 +81,7 @@ pub use engine::{
 pub use error::{Error, ErrorCode, Result};
 pub use events::{ConnectionStatus, Event, Events};
 pub use interocitor_crypto::{Key, Passphrase};
-pub use local::Fields;
+pub use local::{Fields, IntoFields};
 pub use merge::{Conflict, MergeFunction, MergeStrategy};
 pub use query::{Condition, Direction, Query, Row};
 pub use schema::Schema;

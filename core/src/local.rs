@@ -89,6 +89,29 @@ impl FromIterator<(Name, Value)> for Fields {
     }
 }
 
+/// What an app gives as the columns of a row: a reference to anything that serialises to a JSON object, or
+/// ready [`Fields`].
+pub trait IntoFields {
+    /// The columns.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Fields::from_json`].
+    fn into_fields(self) -> Result<Fields>;
+}
+
+impl IntoFields for Fields {
+    fn into_fields(self) -> Result<Fields> {
+        Ok(self)
+    }
+}
+
+impl<T: Serialize + ?Sized> IntoFields for &T {
+    fn into_fields(self) -> Result<Fields> {
+        Fields::from_serialize(self)
+    }
+}
+
 pub(crate) fn check_name(what: &'static str, name: &Name) -> Result<()> {
     check_limit(what, name.as_bytes().len(), MAX_NAME_BYTES)
 }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::Inner;
 use crate::{
     error::Result,
     host::ids,
-    local::{self, Fields, RowWrite, Write, check_name},
+    local::{self, IntoFields, RowWrite, Write, check_name},
     query::Row,
     value::Name,
 };
@@ -67,7 +65,7 @@ impl BatchTable<'_> {
     /// # Errors
     ///
     /// `INVALID_ARGUMENT` where `fields` is no object, `LIMIT`.
-    pub fn add<T: Serialize + ?Sized>(&mut self, fields: &T) -> Result<Name> {
+    pub fn add(&mut self, fields: impl IntoFields) -> Result<Name> {
         let row_id = Name::from(ids::uuid_v4(&*self.batch.inner.ctx.host));
         self.put(row_id.clone(), fields)?;
         Ok(row_id)
@@ -78,7 +76,7 @@ impl BatchTable<'_> {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub fn add_with_prefix<T: Serialize + ?Sized>(&mut self, prefix: &str, fields: &T) -> Result<Name> {
+    pub fn add_with_prefix(&mut self, prefix: &str, fields: impl IntoFields) -> Result<Name> {
         let row_id = Name::from(format!("{prefix}_{}", ids::uuid_v4(&*self.batch.inner.ctx.host)));
         self.put(row_id.clone(), fields)?;
         Ok(row_id)
@@ -89,8 +87,8 @@ impl BatchTable<'_> {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub fn put<T: Serialize + ?Sized>(&mut self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
-        self.push(row_id, Write::Put(Fields::from_serialize(fields)?))
+    pub fn put(&mut self, row_id: impl Into<Name>, fields: impl IntoFields) -> Result<()> {
+        self.push(row_id, Write::Put(fields.into_fields()?))
     }
 
     /// As [`Table::replace`](super::Table::replace), when the batch is committed.
@@ -98,8 +96,8 @@ impl BatchTable<'_> {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub fn replace<T: Serialize + ?Sized>(&mut self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
-        self.push(row_id, Write::Replace(Fields::from_serialize(fields)?))
+    pub fn replace(&mut self, row_id: impl Into<Name>, fields: impl IntoFields) -> Result<()> {
+        self.push(row_id, Write::Replace(fields.into_fields()?))
     }
 
     /// As [`Table::delete`](super::Table::delete), when the batch is committed.

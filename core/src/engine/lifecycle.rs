@@ -244,7 +244,8 @@ impl Inner {
     pub(super) async fn connect_once(&self, may_found: bool) -> Result<Connection> {
         let _one = self.exchange.lock().await;
         let _busy = Busy::new(self, ConnectionStatus::Connecting);
-        let outcome = self.interruptible(self.connect_steps(may_found)).await;
+        // Boxed: it would make every future that connects a large one.
+        let outcome = self.interruptible(Box::pin(self.connect_steps(may_found))).await;
         match &outcome {
             Ok(Connection::Online) => self.note_outcome(None),
             Ok(Connection::Offline { stage, error }) => {

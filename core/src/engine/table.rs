@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::Inner;
 use crate::{
     error::Result,
     host::ids,
-    local::{Fields, RowWrite, Write, check_name},
+    local::{IntoFields, RowWrite, Write, check_name},
     query::{Condition, Query, Row},
     value::Name,
 };
@@ -39,7 +37,7 @@ impl Table {
     /// # Errors
     ///
     /// `INVALID_ARGUMENT` where `fields` is no object, `LIMIT`, `UNIQUE_VIOLATION`, and those of the store.
-    pub async fn add<T: Serialize + ?Sized>(&self, fields: &T) -> Result<Name> {
+    pub async fn add(&self, fields: impl IntoFields) -> Result<Name> {
         self.add_under(ids::uuid_v4(&*self.inner.ctx.host).into(), fields).await
     }
 
@@ -48,11 +46,11 @@ impl Table {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub async fn add_with_prefix<T: Serialize + ?Sized>(&self, prefix: &str, fields: &T) -> Result<Name> {
+    pub async fn add_with_prefix(&self, prefix: &str, fields: impl IntoFields) -> Result<Name> {
         self.add_under(format!("{prefix}_{}", ids::uuid_v4(&*self.inner.ctx.host)).into(), fields).await
     }
 
-    async fn add_under<T: Serialize + ?Sized>(&self, row_id: Name, fields: &T) -> Result<Name> {
+    async fn add_under(&self, row_id: Name, fields: impl IntoFields) -> Result<Name> {
         self.put(row_id.clone(), fields).await?;
         Ok(row_id)
     }
@@ -63,8 +61,8 @@ impl Table {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub async fn put<T: Serialize + ?Sized>(&self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
-        self.write(row_id, Write::Put(Fields::from_serialize(fields)?)).await
+    pub async fn put(&self, row_id: impl Into<Name>, fields: impl IntoFields) -> Result<()> {
+        self.write(row_id, Write::Put(fields.into_fields()?)).await
     }
 
     /// The same as [`put`](Self::put), under the JavaScript client's name for it.
@@ -72,7 +70,7 @@ impl Table {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub async fn patch<T: Serialize + ?Sized>(&self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
+    pub async fn patch(&self, row_id: impl Into<Name>, fields: impl IntoFields) -> Result<()> {
         self.put(row_id, fields).await
     }
 
@@ -81,8 +79,8 @@ impl Table {
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub async fn replace<T: Serialize + ?Sized>(&self, row_id: impl Into<Name>, fields: &T) -> Result<()> {
-        self.write(row_id, Write::Replace(Fields::from_serialize(fields)?)).await
+    pub async fn replace(&self, row_id: impl Into<Name>, fields: impl IntoFields) -> Result<()> {
+        self.write(row_id, Write::Replace(fields.into_fields()?)).await
     }
 
     /// Deletes a row; an unknown or deleted one stays as it is.

@@ -1,0 +1,5 @@
+//! Generates Swift from the built library.
+
+fn main() {
+    uniffi::uniffi_bindgen_swift();
+}

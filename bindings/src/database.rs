@@ -1,0 +1,257 @@
+//! The database handle.
+
+use std::{path::PathBuf, sync::Arc};
+
+use interocitor_core::{Config, Connection as CoreConnection, Interocitor as Core, host::TokioHost};
+
+use crate::{
+    Batch, CancelToken, Configuration, ConnectedStores, ConnectionState, Device, EventListener, Failure,
+    Mailbox, MeshConfiguration, QuarantinedFile, Status, Subscription, Table,
+    configuration::duration,
+    runtime::{on_runtime, until_cancelled},
+    status::whole,
+};
+
+/// A local database and, once connected, a member of a mesh.
+#[derive(Debug)]
+pub struct Interocitor {
+    db: Core,
+}
+
+/// How a connect ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub enum Connection {
+    Online,
+    Offline { stage: String, code: String, reason: String },
+}
+
+impl From<CoreConnection> for Connection {
+    fn from(connection: CoreConnection) -> Self {
+        match connection {
+            CoreConnection::Online => Connection::Online,
+            CoreConnection::Offline { stage, error } => Connection::Offline {
+                stage: stage.to_owned(),
+                code: error.code().as_str().to_owned(),
+                reason: error.to_string(),
+            },
+            _ => Connection::Offline {
+                stage: "connect".to_owned(),
+                code: "OFFLINE".to_owned(),
+                reason: "the mailbox cannot be used now".to_owned(),
+            },
+        }
+    }
+}
+
+/// Moves a store that cannot be opened out of the way, and returns where it is now.
+///
+/// # Errors
+///
+/// `STORE_OPEN` where the file cannot be renamed.
+pub async fn set_aside_store(path: String) -> Result<String, Failure> {
+    on_runtime(async move {
+        let moved = interocitor_core::set_aside_store(&PathBuf::from(path), &TokioHost)?;
+        Ok(moved.display().to_string())
+    })
+    .await
+}
+
+#[expect(clippy::missing_errors_doc, reason = "explained in the interface")]
+impl Interocitor {
+    /// Opens the local database.
+    pub async fn open(configuration: Configuration) -> Result<Self, Failure> {
+        let config = Config::try_from(configuration)?;
+        on_runtime(async move { Ok(Self { db: Core::open(config).await? }) }).await
+    }
+
+    /// Name of the app, as configured.
+    pub fn app_name(&self) -> String {
+        self.db.app_name().to_owned()
+    }
+
+    /// Id of this device in its mesh.
+    pub fn device_id(&self) -> String {
+        self.db.device_id()
+    }
+
+    /// Sets which mesh to take part in.
+    pub fn configure_mesh(&self, mesh: MeshConfiguration) -> Result<(), Failure> {
+        Ok(self.db.configure_mesh(mesh.into())?)
+    }
+
+    /// Runs a call of the engine on the runtime.
+    async fn run<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Core) -> F,
+    ) -> Result<T, Failure> {
+        on_runtime(work(self.db.clone())).await
+    }
+
+    /// The same, until the token is cancelled.
+    async fn cancellable<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
+        &self,
+        cancel: Option<Arc<CancelToken>>,
+        work: impl FnOnce(Core) -> F,
+    ) -> Result<T, Failure> {
+        until_cancelled(cancel, work(self.db.clone())).await
+    }
+
+    /// Sets the mailbox, or takes it away.
+    pub async fn set_remote_storage(&self, mailbox: Option<Arc<Mailbox>>) -> Result<(), Failure> {
+        let adapter = mailbox.map(|mailbox| mailbox.adapter());
+        self.run(async move |db| {
+            db.set_remote_storage(adapter).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Connects to the mailbox.
+    pub async fn connect(&self, cancel: Option<Arc<CancelToken>>) -> Result<Connection, Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.connect().await?.into())).await
+    }
+
+    /// Takes part in a mesh that exists.
+    pub async fn join(
+        &self,
+        mesh: MeshConfiguration,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Connection, Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.join(mesh.into()).await?.into())).await
+    }
+
+    /// Founds the mesh of this store anew.
+    pub async fn rebuild_remote(&self, cancel: Option<Arc<CancelToken>>) -> Result<Connection, Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.rebuild_remote().await?.into())).await
+    }
+
+    /// Ends the connection.
+    pub async fn disconnect(&self) -> Result<(), Failure> {
+        self.run(async move |db| {
+            db.disconnect().await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads what is new in the mailbox.
+    pub async fn pull(&self, cancel: Option<Arc<CancelToken>>) -> Result<i64, Failure> {
+        self.cancellable(cancel, async move |db| Ok(whole(db.pull().await?))).await
+    }
+
+    /// Publishes what waits.
+    pub async fn flush(&self, cancel: Option<Arc<CancelToken>>) -> Result<i64, Failure> {
+        self.cancellable(cancel, async move |db| Ok(whole(db.flush().await?))).await
+    }
+
+    /// Pulls, publishes and acknowledges.
+    pub async fn sync(&self, cancel: Option<Arc<CancelToken>>) -> Result<(), Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.sync().await?)).await
+    }
+
+    /// Exchanges once, within the deadline.
+    pub async fn sync_once(&self, deadline_ms: i64, cancel: Option<Arc<CancelToken>>) -> Result<(), Failure> {
+        let deadline = duration("deadline_ms", deadline_ms)?;
+        self.cancellable(cancel, async move |db| Ok(db.sync_once(deadline).await?)).await
+    }
+
+    /// Tells whether the user sees the app.
+    pub fn set_foreground(&self, is_foreground: bool) {
+        self.db.set_foreground(is_foreground);
+    }
+
+    /// Lets go of every file and lock.
+    pub async fn suspend(&self) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.suspend().await?)).await
+    }
+
+    /// Takes the files up again.
+    pub async fn resume(&self) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.resume().await?)).await
+    }
+
+    /// Ends everything.
+    pub async fn shutdown(&self) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.shutdown().await?)).await
+    }
+
+    /// A table.
+    pub fn table(&self, name: String) -> Arc<Table> {
+        Arc::new(Table::new(self.db.clone(), name))
+    }
+
+    /// Names of all tables.
+    pub async fn table_names(&self) -> Result<Vec<String>, Failure> {
+        self.run(async move |db| Ok(db.table_names().await?.iter().map(ToString::to_string).collect())).await
+    }
+
+    /// A batch to be filled and committed.
+    pub fn begin_batch(&self) -> Result<Arc<Batch>, Failure> {
+        Ok(Arc::new(Batch::new(self.db.begin_batch()?)))
+    }
+
+    /// The whole store as one JSON object.
+    pub async fn dump(&self) -> Result<String, Failure> {
+        self.run(async move |db| Ok(db.dump().await?)).await
+    }
+
+    /// Subscribes a listener.
+    pub fn subscribe(&self, listener: Arc<dyn EventListener>) -> Result<Arc<Subscription>, Failure> {
+        Ok(Arc::new(Subscription::new(self.db.events(), listener)))
+    }
+
+    /// How things stand.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        self.run(async move |db| Ok(db.status().await?.into())).await
+    }
+
+    /// State of the connection.
+    pub fn connection_state(&self) -> ConnectionState {
+        self.db.connection_status().into()
+    }
+
+    /// The devices of the mesh.
+    pub async fn devices(&self, cancel: Option<Arc<CancelToken>>) -> Result<Vec<Device>, Failure> {
+        self.cancellable(cancel, async move |db| {
+            Ok(db.devices().await?.into_iter().map(Device::from).collect())
+        })
+        .await
+    }
+
+    /// Files of the mailbox that cannot be read.
+    pub async fn quarantined(&self) -> Result<Vec<QuarantinedFile>, Failure> {
+        self.run(async move |db| Ok(db.quarantined().await?.into_iter().map(QuarantinedFile::from).collect()))
+            .await
+    }
+
+    /// The mesh passphrase in use.
+    pub fn get_passphrase(&self) -> Option<String> {
+        self.db.get_passphrase().map(|passphrase| passphrase.expose().to_owned())
+    }
+
+    /// Uses another passphrase from the next connect on.
+    pub fn set_passphrase(&self, passphrase: String) -> Result<(), Failure> {
+        Ok(self.db.set_passphrase(passphrase)?)
+    }
+
+    /// Keeps a copy of the passphrase that only biometrics open.
+    pub async fn secure_with_biometrics(&self, reason: String) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.secure_with_biometrics(&reason).await?)).await
+    }
+
+    /// Takes the passphrase from the copy that biometrics open.
+    pub async fn restore_with_biometrics(&self, reason: String) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.restore_with_biometrics(&reason).await?)).await
+    }
+
+    /// Forgets the passphrase.
+    pub async fn clear_credentials(&self) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.clear_credentials().await?)).await
+    }
+
+    /// Credentials of sub-stores.
+    pub fn connected_stores(&self) -> Arc<ConnectedStores> {
+        Arc::new(ConnectedStores::new(self.db.connected_stores()))
+    }
+}

@@ -1,0 +1,71 @@
+//! Interocitor for Swift and Kotlin.
+//!
+//! `interocitor.udl` is the interface; everything here carries it out by [`interocitor_core`]. No logic of its
+//! own: it converts, moves work onto the one tokio runtime, and keeps faults of foreign code out of the engine.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `runtime` | the runtime, the hop onto it, cancelling |
+//! | `failure` | the one conversion from the engine's error, and back for foreign code |
+//! | `configuration` | options, mesh, merge functions |
+//! | `database`, `table`, `query`, `batch` | the handle and what hangs off it |
+//! | `event`, `subscription` | what the app is told |
+//! | `mailbox`, `adapter` | mailboxes of the engine, and those written in Swift or Kotlin |
+//! | `credential` | keychains and biometrics written in Swift or Kotlin |
+//! | `log` | log lines for a foreign sink |
+
+#![allow(clippy::needless_pass_by_value, reason = "arguments cross by value")]
+
+mod adapter;
+mod batch;
+mod configuration;
+mod credential;
+mod database;
+mod event;
+mod failure;
+mod log;
+mod mailbox;
+mod query;
+mod runtime;
+mod status;
+mod subscription;
+mod table;
+
+pub use adapter::{MailboxCapabilities, MailboxFile, StorageAdapter, TokenProvider};
+pub use batch::Batch;
+pub use configuration::{
+    Configuration, JoinPolicy, MergeConflict, MergeFunction, MergeRule, MergeStrategy, MeshConfiguration,
+    Publish, SchemaPolicy,
+};
+pub use credential::{BiometricPrompt, CredentialStore, StoredCredentials};
+pub use database::{Connection, Interocitor, set_aside_store};
+pub use event::{ConnectionState, Event};
+pub use failure::{Failure, MailboxFailure, MailboxFault, describe_failure};
+pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
+pub use mailbox::{Mailbox, WebDavOptions};
+pub use query::{Condition, Filter, LiveQuery, Order, Query, QueryOptions};
+pub use runtime::CancelToken;
+pub use status::{ConnectedStores, Device, Problem, QuarantinedFile, Status};
+pub use subscription::{EventListener, Subscription};
+pub use table::Table;
+
+/// Version of the engine.
+pub fn library_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::pedantic,
+    clippy::used_underscore_binding,
+    reason = "generated"
+)]
+mod scaffolding {
+    use super::*;
+    uniffi::include_scaffolding!("interocitor");
+}
+
+// The derive macros look for it in the crate root.
+use scaffolding::UniFfiTag;
