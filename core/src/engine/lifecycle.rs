@@ -154,8 +154,8 @@ impl Interocitor {
         let inner = &self.inner;
         inner
             .exchange(async |link| {
-                let manifest = manifest::expect(&inner.ctx, link, "flush").await?;
-                Ok(flush::flush(&inner.ctx, link, &manifest).await?.files)
+                manifest::expect(&inner.ctx, link, "flush").await?;
+                Ok(flush::flush(&inner.ctx, link).await?.files)
             })
             .await
     }

@@ -138,7 +138,7 @@ async fn current(ctx: &Context, link: &Link, terms: &Terms) -> Result<Arc<Manife
 /// One full exchange: pull, flush, acknowledge.
 pub(crate) async fn exchange(ctx: &Arc<Context>, link: &Arc<Link>, foretaste: Foretaste) -> Result<()> {
     let (manifest, _) = pull::pull(ctx, link, foretaste).await?;
-    flush::flush(ctx, link, &manifest).await?;
+    flush::flush(ctx, link).await?;
     finish(ctx, link, &manifest).await
 }
 

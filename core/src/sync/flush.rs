@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link, page};
+use super::{Context, Link, manifest, page};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -23,7 +23,7 @@ use crate::{
     wire::{
         change::{self, EntryHead, Op},
         layout::change_name,
-        manifest::{Head, Manifest},
+        manifest::Head,
     },
 };
 
@@ -46,13 +46,13 @@ pub(crate) struct Flushed {
 }
 
 /// Publishes everything in the outbox. The open batch is closed first.
-pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) -> Result<Flushed> {
+pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
     let waiting = ctx.read(|tx| tx.outbox_count())?.records;
     if waiting == 0 {
         return Ok(Flushed::default());
     }
     ctx.emit(&Event::FlushStart { entry_count: waiting });
-    match flush_inner(ctx, link, manifest).await {
+    match flush_inner(ctx, link).await {
         Ok(flushed) => {
             ctx.emit(&Event::FlushComplete);
             Ok(flushed)
@@ -64,7 +64,8 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manif
     }
 }
 
-async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>, manifest: &Manifest) -> Result<Flushed> {
+async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
+    let manifest = manifest::confirm(ctx, link).await?;
     let mut flushed = Flushed::default();
     let head = read_head(ctx, link).await?;
     let seen = ctx.read(page::latest_entry)?;
