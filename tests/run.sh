@@ -9,7 +9,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core peers cli webdav disks)
+ALL=(lint crypto core peers bindings cli webdav disks)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -81,6 +81,20 @@ part_core() {
 part_peers() {
   command -v node >/dev/null || apt nodejs
   cargo test -p interocitor-core --test peers
+}
+
+# The interface for other languages, and whether the sources in the tree are those that it gives.
+part_bindings() {
+  local fresh="$LOGS/generated"
+  cargo test -p interocitor-ffi && bash bindings/generate.sh "$fresh" || return 1
+  local folder
+  for folder in swift/Sources/InterocitorBindings swift/Sources/InterocitorFFI kotlin/interocitor/src/generated; do
+    diff -r "$folder" "$fresh/$folder" >"$LOGS/difference" && continue
+    head -n 40 "$LOGS/difference"
+    echo "$folder is not what bindings/src/interocitor.udl gives: run bash bindings/generate.sh" >&2
+    return 1
+  done
+  echo "bindings: 1 passed, 0 failed (the generated sources are up to date)"
 }
 
 part_cli() { python_ready && cargo test -p interocitor-cli; }

@@ -257,7 +257,7 @@ fn listeners_hear_each_commit_until_they_are_cancelled() {
     let subscription = db.subscribe(first).unwrap();
     wait(db.table("t".into()).put("a".into(), br#"{"v":1}"#.to_vec())).unwrap();
     let change = Event::Change { table: "t".into(), row_ids: vec!["a".into()] };
-    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), [change.clone()]);
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), [change]);
     subscription.cancel();
     wait(db.table("t".into()).put("b".into(), br#"{"v":1}"#.to_vec())).unwrap();
     // The listener is let go, and with it the sender.
@@ -512,10 +512,13 @@ fn a_custom_adapter_carries_a_mesh_and_its_faults_have_their_codes() {
     wait(a.sync(None)).unwrap();
 }
 
+/// Passphrase, device, mesh, sealed copy.
+type Record = (Option<String>, String, Option<String>, Option<Vec<u8>>);
+
 /// A keychain and a finger, both of which may fail.
 #[derive(Default)]
 struct Chain {
-    saved: Mutex<BTreeMap<String, (Option<String>, String, Option<String>, Option<Vec<u8>>)>>,
+    saved: Mutex<BTreeMap<String, Record>>,
     broken: AtomicBool,
     refuses: AtomicBool,
 }
