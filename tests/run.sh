@@ -9,7 +9,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core peers bindings cli webdav disks)
+ALL=(lint crypto core peers bindings cli webdav disks apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -23,6 +23,10 @@ finish() {
   rm -rf "$LOGS"
 }
 trap finish EXIT
+
+. tests/toolchains/chroot.sh
+. tests/toolchains/swift.sh
+. tests/toolchains/sid.sh
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -121,6 +125,21 @@ part_webdav() {
   cargo test -p interocitor-cli --test cli webdav -- --ignored
 }
 
+# type_check NAME TARGET… : all that goes into the packages, checked for machines that are not at hand.
+type_check() {
+  local name="$1" target
+  shift
+  sid_ready || return 1
+  for target in "$@"; do
+    sid_check "$target" --locked -p interocitor-crypto -p interocitor-core -p interocitor-ffi || return 1
+  done
+  echo "$name: $# passed, 0 failed"
+}
+
+part_apple-check() { type_check apple aarch64-apple-ios aarch64-apple-darwin; }
+
+part_android-check() { type_check android aarch64-linux-android armv7-linux-androideabi; }
+
 # Stores on a disk that is full or read-only: real ones, on small file systems of their own.
 part_disks() {
   local disk="$LOGS/disk"
@@ -151,11 +170,11 @@ for part in "${PARTS[@]}"; do
   tests="$(counted "$LOGS/$part.log")"
   # A part without a single test has not done its work.
   if [ "$outcome" -eq 0 ] && [ "$tests" -gt 0 ]; then verdict=ok; else verdict=FAILED; failed=1; fi
-  table+=("$(printf '%-10s %8s %9s   %s' "$part" "$tests" "$((SECONDS - begin))" "$verdict")")
+  table+=("$(printf '%-14s %8s %9s   %s' "$part" "$tests" "$((SECONDS - begin))" "$verdict")")
 done
 
 say "summary"
 grep -h '^test result: ' "$LOGS"/*.log
-printf '\n%-10s %8s %9s\n' part tests seconds
+printf '\n%-14s %8s %9s\n' part tests seconds
 printf '%s\n' "${table[@]}"
 exit $failed

@@ -175,6 +175,7 @@ impl CoreAdapter for ForeignAdapter {
     }
 }
 
+#[cfg_attr(not(feature = "webdav"), expect(dead_code, reason = "no mailbox of this build asks for tokens"))]
 pub(crate) struct ForeignTokens(pub(crate) Arc<dyn TokenProvider>);
 
 impl fmt::Debug for ForeignTokens {

@@ -48,7 +48,7 @@ pub trait BiometricPrompt: Send + Sync {
     /// Seals a secret.
     async fn seal(&self, secret: Vec<u8>, reason: String) -> Result<Vec<u8>, Failure>;
     /// Opens what was sealed.
-    async fn open(&self, sealed: Vec<u8>, reason: String) -> Result<Vec<u8>, Failure>;
+    async fn unseal(&self, sealed: Vec<u8>, reason: String) -> Result<Vec<u8>, Failure>;
 }
 
 pub(crate) struct ForeignCredentials(pub(crate) Arc<dyn CredentialStore>);
@@ -100,8 +100,8 @@ impl CorePrompt for ForeignPrompt {
         self.0.seal(secret.to_vec(), reason.to_owned()).await.map_err(Failure::into_credential_error)
     }
 
-    async fn open(&self, sealed: &[u8], reason: &str) -> CoreResult<Zeroizing<Vec<u8>>> {
-        let opened = self.0.open(sealed.to_vec(), reason.to_owned()).await;
+    async fn unseal(&self, sealed: &[u8], reason: &str) -> CoreResult<Zeroizing<Vec<u8>>> {
+        let opened = self.0.unseal(sealed.to_vec(), reason.to_owned()).await;
         opened.map(Zeroizing::new).map_err(Failure::into_credential_error)
     }
 }

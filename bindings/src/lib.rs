@@ -10,7 +10,7 @@
 //! | `configuration` | options, mesh, merge functions |
 //! | `database`, `table`, `query`, `batch` | the handle and what hangs off it |
 //! | `event`, `subscription` | what the app is told |
-//! | `mailbox`, `adapter` | mailboxes of the engine, and those written in Swift or Kotlin |
+//! | `mailbox`, `webdav`, `adapter` | mailboxes of the engine, and those written in Swift or Kotlin |
 //! | `credential` | keychains and biometrics written in Swift or Kotlin |
 //! | `log` | log lines for a foreign sink |
 
@@ -30,6 +30,8 @@ mod runtime;
 mod status;
 mod subscription;
 mod table;
+#[cfg(feature = "webdav")]
+mod webdav;
 
 pub use adapter::{MailboxCapabilities, MailboxFile, StorageAdapter, TokenProvider};
 pub use batch::Batch;

@@ -2,16 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use interocitor_core::mailbox::{
-    FolderMailbox, MemoryMailbox, StorageAdapter as CoreAdapter, WebDavAuth, WebDavConfig, WebDavMailbox,
-};
-use zeroize::Zeroizing;
+use interocitor_core::mailbox::{FolderMailbox, MemoryMailbox, StorageAdapter as CoreAdapter};
 
-use crate::{
-    Failure, StorageAdapter, TokenProvider,
-    adapter::{ForeignAdapter, ForeignTokens},
-    configuration::{duration, invalid},
-};
+use crate::{Failure, StorageAdapter, TokenProvider, adapter::ForeignAdapter};
 
 /// A dumb remote: stores ciphertext under paths and merges nothing.
 #[derive(Debug)]
@@ -53,33 +46,13 @@ impl Mailbox {
     ///
     /// A `Remote` failure for an unusable address, `Rejected` for options that exclude each other.
     pub fn webdav(options: WebDavOptions) -> Result<Self, Failure> {
-        let core = |error| Failure::from(interocitor_core::Error::from(error));
-        let mut config = WebDavConfig::new(&options.url).map_err(core)?;
-        let given = (options.user, options.password, options.token, options.token_provider);
-        let auth = match given {
-            (None, None, None, None) => None,
-            (Some(user), password, None, None) => {
-                Some(WebDavAuth::Basic { user, password: Zeroizing::new(password.unwrap_or_default()) })
-            }
-            (None, None, Some(token), None) => Some(WebDavAuth::bearer(token)),
-            (None, None, None, Some(provider)) => {
-                Some(WebDavAuth::Provider(Arc::new(ForeignTokens(provider))))
-            }
-            _ => {
-                return Err(invalid(
-                    "credentials",
-                    "give a user with a password, or a token, or a token provider",
-                ));
-            }
-        };
-        if let Some(auth) = auth {
-            config = config.with_auth(auth);
+        #[cfg(feature = "webdav")]
+        return Ok(Self(crate::webdav::open(options)?));
+        #[cfg(not(feature = "webdav"))]
+        {
+            drop(options);
+            Err(crate::configuration::invalid("mailbox", "this build has no WebDAV"))
         }
-        if let Some(authorities) = &options.authorities {
-            config = config.with_authorities(authorities).map_err(core)?;
-        }
-        config = config.with_timeout(duration("timeout_ms", options.timeout_ms)?);
-        Ok(Self(Arc::new(WebDavMailbox::new(&config).map_err(core)?)))
     }
 
     /// An adapter written in the app's language.

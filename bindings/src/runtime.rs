@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::watch,
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 
@@ -30,14 +31,20 @@ pub(crate) fn runtime() -> &'static Runtime {
 pub(crate) async fn on_runtime<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    struct Abort<T>(JoinHandle<T>);
-    impl<T> Drop for Abort<T> {
+    struct Abort(JoinHandle<()>);
+    impl Drop for Abort {
         fn drop(&mut self) {
             self.0.abort();
         }
     }
-    match (&mut Abort(RUNTIME.spawn(work)).0).await {
-        Ok(outcome) => outcome,
+    let (sender, mut outcome) = oneshot::channel();
+    // One kind of task for every call: tokio's machinery is compiled once, not once a method.
+    let task: BoxFuture<'static, ()> = Box::pin(async move {
+        // The receiver is gone when the caller gave up.
+        let _ = sender.send(work.await);
+    });
+    match (&mut Abort(RUNTIME.spawn(task)).0).await {
+        Ok(()) => outcome.try_recv().unwrap_or_else(|_| Err(Failure::cancelled())),
         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
         Err(_) => Err(Failure::cancelled()),
     }

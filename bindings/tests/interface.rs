@@ -556,7 +556,7 @@ impl BiometricPrompt for Chain {
         Ok(secret.into_iter().rev().collect())
     }
 
-    async fn open(&self, sealed: Vec<u8>, _: String) -> Result<Vec<u8>, Failure> {
+    async fn unseal(&self, sealed: Vec<u8>, _: String) -> Result<Vec<u8>, Failure> {
         if self.refuses.load(Ordering::SeqCst) {
             let (code, reason) = ("USER_CANCELLED".into(), "cancelled".into());
             return Err(Failure::Cancelled { code, reason, retryable: false });

@@ -25,7 +25,7 @@ pub struct Credentials {
 /// finger, and the prompt that asks for it.
 #[async_trait]
 pub trait BiometricPrompt: Send + Sync + fmt::Debug {
-    /// Seals a secret, so that only [`open`](Self::open) on this device gives it back. `reason` is shown.
+    /// Seals a secret, so that only [`unseal`](Self::unseal) on this device gives it back. `reason` is shown.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ pub trait BiometricPrompt: Send + Sync + fmt::Debug {
     ///
     /// As [`seal`](Self::seal), and [`CredentialInvalidated`](crate::Error::CredentialInvalidated) where the
     /// key is gone, for instance since another finger was enrolled.
-    async fn open(&self, sealed: &[u8], reason: &str) -> Result<Zeroizing<Vec<u8>>>;
+    async fn unseal(&self, sealed: &[u8], reason: &str) -> Result<Zeroizing<Vec<u8>>>;
 }
 
 /// A safe place for credentials: a platform keychain, a file, memory.

@@ -304,7 +304,7 @@ impl BiometricPrompt for Finger {
         Ok(secret.iter().map(|byte| byte ^ 0x55).collect())
     }
 
-    async fn open(&self, sealed: &[u8], reason: &str) -> Result<Zeroizing<Vec<u8>>> {
+    async fn unseal(&self, sealed: &[u8], reason: &str) -> Result<Zeroizing<Vec<u8>>> {
         if *self.is_enrolled_anew.lock().unwrap() {
             return Err(Error::CredentialInvalidated { reason: "a finger was added".into() });
         }

@@ -62,7 +62,7 @@ impl Interocitor {
         let nothing = || Error::BiometricsUnavailable { reason: "nothing was secured on this device".into() };
         let mut credentials = saved.ok_or_else(nothing)?;
         let sealed = credentials.sealed.as_deref().ok_or_else(nothing)?;
-        let secret = prompt.open(sealed, reason).await?;
+        let secret = prompt.unseal(sealed, reason).await?;
         let text = std::str::from_utf8(&secret).map_err(|_| Error::CredentialInvalidated {
             reason: "what was opened is no passphrase".into(),
         })?;

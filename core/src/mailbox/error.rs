@@ -91,6 +91,7 @@ impl MailboxError {
     }
 
     /// The same about another path, where the work was done elsewhere on its behalf.
+    #[cfg(feature = "webdav")]
     pub(super) fn at(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self

@@ -1,7 +1,7 @@
 //! The mailbox: a dumb remote that stores ciphertext under paths and merges nothing.
 //!
 //! One trait, [`StorageAdapter`], one error, [`MailboxError`], and one conformance suite (`suite`)
-//! for every implementation: [`FolderMailbox`], [`WebDavMailbox`] and [`MemoryMailbox`].
+//! for every implementation: [`FolderMailbox`], `WebDavMailbox` (feature `webdav`) and [`MemoryMailbox`].
 //!
 //! Paths are absolute within the adapter, `/`-separated and never percent-encoded
 //! (`/Mesh/changes/x.json`). What a server can do beyond the plain contract is found out by
@@ -15,6 +15,7 @@ mod path;
 #[cfg(any(test, feature = "adapter-tests"))]
 pub mod suite;
 mod token;
+#[cfg(feature = "webdav")]
 mod webdav;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use error::{MailboxError, MailboxErrorKind};
 pub use folder::FolderMailbox;
 pub use memory::MemoryMailbox;
 pub use token::TokenProvider;
+#[cfg(feature = "webdav")]
 pub use webdav::{WebDavAuth, WebDavConfig, WebDavMailbox};
 
 /// What every mailbox call returns.

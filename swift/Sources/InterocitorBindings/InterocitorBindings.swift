@@ -837,14 +837,14 @@ public func FfiConverterTypeBatch_lower(_ value: Batch) -> UInt64 {
 public protocol BiometricPrompt: AnyObject, Sendable {
     
     /**
-     * Opens what was sealed.
-     */
-    func `open`(sealed: Data, reason: String) async throws  -> Data
-    
-    /**
-     * Seals a secret, so that only `open` on this device gives it back.
+     * Seals a secret, so that only `unseal` on this device gives it back.
      */
     func seal(secret: Data, reason: String) async throws  -> Data
+    
+    /**
+     * Opens what was sealed.
+     */
+    func unseal(sealed: Data, reason: String) async throws  -> Data
     
 }
 /**
@@ -905,14 +905,14 @@ open class BiometricPromptImpl: BiometricPrompt, @unchecked Sendable {
 
     
     /**
-     * Opens what was sealed.
+     * Seals a secret, so that only `unseal` on this device gives it back.
      */
-open func `open`(sealed: Data, reason: String)async throws  -> Data  {
+open func seal(secret: Data, reason: String)async throws  -> Data  {
     return
         try  await uniffiRustCallAsync(
             rustFutureFunc: {
-                uniffi_interocitor_ffi_fn_method_biometricprompt_open(
-                        self.uniffiCloneHandle(),FfiConverterData.lower(sealed),FfiConverterString.lower(reason)
+                uniffi_interocitor_ffi_fn_method_biometricprompt_seal(
+                        self.uniffiCloneHandle(),FfiConverterData.lower(secret),FfiConverterString.lower(reason)
                 )
             },
             pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
@@ -924,14 +924,14 @@ open func `open`(sealed: Data, reason: String)async throws  -> Data  {
 }
     
     /**
-     * Seals a secret, so that only `open` on this device gives it back.
+     * Opens what was sealed.
      */
-open func seal(secret: Data, reason: String)async throws  -> Data  {
+open func unseal(sealed: Data, reason: String)async throws  -> Data  {
     return
         try  await uniffiRustCallAsync(
             rustFutureFunc: {
-                uniffi_interocitor_ffi_fn_method_biometricprompt_seal(
-                        self.uniffiCloneHandle(),FfiConverterData.lower(secret),FfiConverterString.lower(reason)
+                uniffi_interocitor_ffi_fn_method_biometricprompt_unseal(
+                        self.uniffiCloneHandle(),FfiConverterData.lower(sealed),FfiConverterString.lower(reason)
                 )
             },
             pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
@@ -970,9 +970,9 @@ fileprivate struct UniffiCallbackInterfaceBiometricPrompt {
                 fatalError("Uniffi callback interface BiometricPrompt: handle missing in uniffiClone")
             }
         },
-        `open`: { (
+        seal: { (
             uniffiHandle: UInt64,
-            sealed: RustBuffer,
+            secret: RustBuffer,
             reason: RustBuffer,
             uniffiFutureCallback: @escaping UniffiForeignFutureCompleteRustBuffer,
             uniffiCallbackData: UInt64,
@@ -983,8 +983,8 @@ fileprivate struct UniffiCallbackInterfaceBiometricPrompt {
                 guard let uniffiObj = try? FfiConverterTypeBiometricPrompt.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
-                return try await uniffiObj.`open`(
-                     sealed: try FfiConverterData.lift(sealed),
+                return try await uniffiObj.seal(
+                     secret: try FfiConverterData.lift(secret),
                      reason: try FfiConverterString.lift(reason)
                 )
             }
@@ -1015,9 +1015,9 @@ fileprivate struct UniffiCallbackInterfaceBiometricPrompt {
                 droppedCallback: uniffiOutDroppedCallback
             )
         },
-        seal: { (
+        unseal: { (
             uniffiHandle: UInt64,
-            secret: RustBuffer,
+            sealed: RustBuffer,
             reason: RustBuffer,
             uniffiFutureCallback: @escaping UniffiForeignFutureCompleteRustBuffer,
             uniffiCallbackData: UInt64,
@@ -1028,8 +1028,8 @@ fileprivate struct UniffiCallbackInterfaceBiometricPrompt {
                 guard let uniffiObj = try? FfiConverterTypeBiometricPrompt.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
-                return try await uniffiObj.seal(
-                     secret: try FfiConverterData.lift(secret),
+                return try await uniffiObj.unseal(
+                     sealed: try FfiConverterData.lift(sealed),
                      reason: try FfiConverterString.lift(reason)
                 )
             }
@@ -9470,10 +9470,10 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_batch_row() != 14669) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_interocitor_ffi_checksum_method_biometricprompt_open() != 42872) {
+    if (uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() != 29765) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() != 29765) {
+    if (uniffi_interocitor_ffi_checksum_method_biometricprompt_unseal() != 54583) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_canceltoken_cancel() != 45313) {

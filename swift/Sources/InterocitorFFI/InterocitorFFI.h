@@ -365,8 +365,8 @@ typedef void (*UniffiCallbackInterfaceTokenProviderMethod0)(uint64_t, RustBuffer
 typedef struct UniffiVTableCallbackInterfaceBiometricPrompt {
     UniffiCallbackInterfaceFree _Nonnull uniffiFree;
     UniffiCallbackInterfaceClone _Nonnull uniffiClone;
-    UniffiCallbackInterfaceBiometricPromptMethod0 _Nonnull `open`;
-    UniffiCallbackInterfaceBiometricPromptMethod1 _Nonnull seal;
+    UniffiCallbackInterfaceBiometricPromptMethod0 _Nonnull seal;
+    UniffiCallbackInterfaceBiometricPromptMethod1 _Nonnull unseal;
 } UniffiVTableCallbackInterfaceBiometricPrompt;
 
 #endif
@@ -490,14 +490,14 @@ void uniffi_interocitor_ffi_fn_free_biometricprompt(uint64_t handle, RustCallSta
 void uniffi_interocitor_ffi_fn_init_callback_vtable_biometricprompt(const UniffiVTableCallbackInterfaceBiometricPrompt* _Nonnull vtable
 );
 #endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_OPEN
-#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_OPEN
-uint64_t uniffi_interocitor_ffi_fn_method_biometricprompt_open(uint64_t ptr, RustBuffer sealed, RustBuffer reason
-);
-#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_SEAL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_SEAL
 uint64_t uniffi_interocitor_ffi_fn_method_biometricprompt_seal(uint64_t ptr, RustBuffer secret, RustBuffer reason
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_UNSEAL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_UNSEAL
+uint64_t uniffi_interocitor_ffi_fn_method_biometricprompt_unseal(uint64_t ptr, RustBuffer sealed, RustBuffer reason
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_CANCELTOKEN
@@ -1383,15 +1383,15 @@ uint16_t uniffi_interocitor_ffi_checksum_method_batch_row(void
     
 );
 #endif
-#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_OPEN
-#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_OPEN
-uint16_t uniffi_interocitor_ffi_checksum_method_biometricprompt_open(void
-    
-);
-#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_SEAL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_SEAL
 uint16_t uniffi_interocitor_ffi_checksum_method_biometricprompt_seal(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_UNSEAL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_UNSEAL
+uint16_t uniffi_interocitor_ffi_checksum_method_biometricprompt_unseal(void
     
 );
 #endif

@@ -666,10 +666,10 @@ internal interface UniffiForeignFutureCompleteVoid : com.sun.jna.Callback {
     fun callback(`callbackData`: Long,`result`: UniffiForeignFutureResultVoid.UniffiByValue,)
 }
 internal interface UniffiCallbackInterfaceBiometricPromptMethod0 : com.sun.jna.Callback {
-    fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+    fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfaceBiometricPromptMethod1 : com.sun.jna.Callback {
-    fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+    fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfaceCredentialStoreMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`name`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
@@ -722,25 +722,25 @@ internal interface UniffiCallbackInterfaceStorageAdapterMethod9 : com.sun.jna.Ca
 internal interface UniffiCallbackInterfaceTokenProviderMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`rejected`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
-@Structure.FieldOrder("uniffiFree", "uniffiClone", "open", "seal")
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "seal", "unseal")
 internal open class UniffiVTableCallbackInterfaceBiometricPrompt(
     @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
     @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
-    @JvmField internal var `open`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
-    @JvmField internal var `seal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
+    @JvmField internal var `seal`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
+    @JvmField internal var `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
 ) : Structure() {
     class UniffiByValue(
         `uniffiFree`: UniffiCallbackInterfaceFree? = null,
         `uniffiClone`: UniffiCallbackInterfaceClone? = null,
-        `open`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
-        `seal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
-    ): UniffiVTableCallbackInterfaceBiometricPrompt(`uniffiFree`,`uniffiClone`,`open`,`seal`,), Structure.ByValue
+        `seal`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
+        `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
+    ): UniffiVTableCallbackInterfaceBiometricPrompt(`uniffiFree`,`uniffiClone`,`seal`,`unseal`,), Structure.ByValue
 
    internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceBiometricPrompt) {
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
-        `open` = other.`open`
         `seal` = other.`seal`
+        `unseal` = other.`unseal`
     }
 
 }
@@ -936,9 +936,9 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_batch_row(
     ): Int
-    external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_open(
-    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_seal(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_unseal(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_canceltoken_cancel(
     ): Int
@@ -1137,9 +1137,9 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_init_callback_vtable_biometricprompt(`vtable`: UniffiVTableCallbackInterfaceBiometricPrompt,
     ): Unit
-    external fun uniffi_interocitor_ffi_fn_method_biometricprompt_open(`ptr`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,
-    ): Long
     external fun uniffi_interocitor_ffi_fn_method_biometricprompt_seal(`ptr`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_biometricprompt_unseal(`ptr`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_clone_canceltoken(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
@@ -1514,10 +1514,10 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_batch_row() and 0xFFFF) != 14669) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_open() and 0xFFFF) != 42872) {
+    if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() and 0xFFFF) != 29765) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() and 0xFFFF) != 29765) {
+    if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_unseal() and 0xFFFF) != 54583) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_canceltoken_cancel() and 0xFFFF) != 45313) {
@@ -2703,14 +2703,14 @@ public object FfiConverterTypeBatch: FfiConverter<Batch, Long> {
 public interface BiometricPrompt {
     
     /**
-     * Opens what was sealed.
-     */
-    suspend fun `open`(`sealed`: kotlin.ByteArray, `reason`: kotlin.String): kotlin.ByteArray
-    
-    /**
-     * Seals a secret, so that only `open` on this device gives it back.
+     * Seals a secret, so that only `unseal` on this device gives it back.
      */
     suspend fun `seal`(`secret`: kotlin.ByteArray, `reason`: kotlin.String): kotlin.ByteArray
+    
+    /**
+     * Opens what was sealed.
+     */
+    suspend fun `unseal`(`sealed`: kotlin.ByteArray, `reason`: kotlin.String): kotlin.ByteArray
     
     companion object
 }
@@ -2822,17 +2822,17 @@ open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 
     
     /**
-     * Opens what was sealed.
+     * Seals a secret, so that only `unseal` on this device gives it back.
      */
     @Throws(Failure::class)
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-    override suspend fun `open`(`sealed`: kotlin.ByteArray, `reason`: kotlin.String) : kotlin.ByteArray {
+    override suspend fun `seal`(`secret`: kotlin.ByteArray, `reason`: kotlin.String) : kotlin.ByteArray {
         return uniffiRustCallAsync(
         callWithHandle { uniffiHandle ->
-            UniffiLib.uniffi_interocitor_ffi_fn_method_biometricprompt_open(
+            UniffiLib.uniffi_interocitor_ffi_fn_method_biometricprompt_seal(
                 uniffiHandle,
                 
-        FfiConverterByteArray.lower(`sealed`),
+        FfiConverterByteArray.lower(`secret`),
         FfiConverterString.lower(`reason`),
             )
         },
@@ -2848,17 +2848,17 @@ open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 
     
     /**
-     * Seals a secret, so that only `open` on this device gives it back.
+     * Opens what was sealed.
      */
     @Throws(Failure::class)
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-    override suspend fun `seal`(`secret`: kotlin.ByteArray, `reason`: kotlin.String) : kotlin.ByteArray {
+    override suspend fun `unseal`(`sealed`: kotlin.ByteArray, `reason`: kotlin.String) : kotlin.ByteArray {
         return uniffiRustCallAsync(
         callWithHandle { uniffiHandle ->
-            UniffiLib.uniffi_interocitor_ffi_fn_method_biometricprompt_seal(
+            UniffiLib.uniffi_interocitor_ffi_fn_method_biometricprompt_unseal(
                 uniffiHandle,
                 
-        FfiConverterByteArray.lower(`secret`),
+        FfiConverterByteArray.lower(`sealed`),
         FfiConverterString.lower(`reason`),
             )
         },
@@ -2890,12 +2890,12 @@ open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 
 // Put the implementation in an object so we don't pollute the top-level namespace
 internal object uniffiCallbackInterfaceBiometricPrompt {
-    internal object `open`: UniffiCallbackInterfaceBiometricPromptMethod0 {
-        override fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+    internal object `seal`: UniffiCallbackInterfaceBiometricPromptMethod0 {
+        override fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
             val uniffiObj = FfiConverterTypeBiometricPrompt.handleMap.get(uniffiHandle)
             val makeCall = suspend { ->
-                uniffiObj.`open`(
-                    FfiConverterByteArray.lift(`sealed`),
+                uniffiObj.`seal`(
+                    FfiConverterByteArray.lift(`secret`),
                     FfiConverterString.lift(`reason`),
                 )
             }
@@ -2925,12 +2925,12 @@ internal object uniffiCallbackInterfaceBiometricPrompt {
             )
         }
     }
-    internal object `seal`: UniffiCallbackInterfaceBiometricPromptMethod1 {
-        override fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+    internal object `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1 {
+        override fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
             val uniffiObj = FfiConverterTypeBiometricPrompt.handleMap.get(uniffiHandle)
             val makeCall = suspend { ->
-                uniffiObj.`seal`(
-                    FfiConverterByteArray.lift(`secret`),
+                uniffiObj.`unseal`(
+                    FfiConverterByteArray.lift(`sealed`),
                     FfiConverterString.lift(`reason`),
                 )
             }
@@ -2976,8 +2976,8 @@ internal object uniffiCallbackInterfaceBiometricPrompt {
     internal var vtable = UniffiVTableCallbackInterfaceBiometricPrompt.UniffiByValue(
         uniffiFree,
         uniffiClone,
-        `open`,
         `seal`,
+        `unseal`,
     )
 
     // Registers the foreign callback with the Rust side.

@@ -1,0 +1,40 @@
+//! The WebDAV mailbox from its options.
+
+use std::sync::Arc;
+
+use interocitor_core::mailbox::{StorageAdapter, WebDavAuth, WebDavConfig, WebDavMailbox};
+use zeroize::Zeroizing;
+
+use crate::{
+    Failure, WebDavOptions,
+    adapter::ForeignTokens,
+    configuration::{duration, invalid},
+};
+
+pub(crate) fn open(options: WebDavOptions) -> Result<Arc<dyn StorageAdapter>, Failure> {
+    let core = |error| Failure::from(interocitor_core::Error::from(error));
+    let mut config = WebDavConfig::new(&options.url).map_err(core)?;
+    let given = (options.user, options.password, options.token, options.token_provider);
+    let auth = match given {
+        (None, None, None, None) => None,
+        (Some(user), password, None, None) => {
+            Some(WebDavAuth::Basic { user, password: Zeroizing::new(password.unwrap_or_default()) })
+        }
+        (None, None, Some(token), None) => Some(WebDavAuth::bearer(token)),
+        (None, None, None, Some(provider)) => Some(WebDavAuth::Provider(Arc::new(ForeignTokens(provider)))),
+        _ => {
+            return Err(invalid(
+                "credentials",
+                "give a user with a password, or a token, or a token provider",
+            ));
+        }
+    };
+    if let Some(auth) = auth {
+        config = config.with_auth(auth);
+    }
+    if let Some(authorities) = &options.authorities {
+        config = config.with_authorities(authorities).map_err(core)?;
+    }
+    config = config.with_timeout(duration("timeout_ms", options.timeout_ms)?);
+    Ok(Arc::new(WebDavMailbox::new(&config).map_err(core)?))
+}
