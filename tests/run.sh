@@ -3,6 +3,7 @@
 #
 #   bash tests/run.sh              everything
 #   bash tests/run.sh core cli     these parts only
+#   bash tests/run.sh size         by argument only: the size of the library and its budget
 #
 # Needs: Rust (see rust-version in Cargo.toml), Node.js and Python 3. Everything else is installed here;
 # tools built from source are kept in $XDG_CACHE_HOME/interocitor.
@@ -139,6 +140,22 @@ type_check() {
 part_apple-check() { type_check apple aarch64-apple-ios aarch64-apple-darwin; }
 
 part_android-check() { type_check android aarch64-linux-android armv7-linux-androideabi; }
+
+# The library as phones get it, with its budget. By argument only: it is a long build.
+part_size() {
+  local budget=6000000 bytes whole="" part="" failed=0 features
+  printf '%-36s %10s\n' features bytes
+  for features in "" "--no-default-features"; do
+    # shellcheck disable=SC2086 # no argument or one
+    cargo build --quiet -p interocitor-ffi --profile mobile $features && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
+    bytes="$(stat -c %s "$LOGS/stripped.so")"
+    printf '%-36s %10s\n' "${features:-default}" "$bytes"
+    if [ -z "$features" ]; then whole=$bytes; else part=$bytes; fi
+  done
+  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - part))"
+  [ "$whole" -le "$budget" ] || { echo "the library has $whole bytes, its budget is $budget" >&2; return 1; }
+  echo "size: 1 passed, 0 failed (budget $budget)"
+}
 
 # Stores on a disk that is full or read-only: real ones, on small file systems of their own.
 part_disks() {

@@ -13,9 +13,9 @@ use std::{
 use tracing::{
     Level, Metadata, Subscriber,
     field::{Field, Visit},
+    span::{Attributes, Id, Record},
     subscriber::Interest,
 };
-use tracing_subscriber::{Layer, layer::Context, prelude::*, registry::Registry};
 
 use crate::Failure;
 
@@ -71,7 +71,7 @@ pub fn set_log_sink(sink: Option<Arc<dyn LogSink>>, level: LogLevel) {
     static INSTALL: Once = Once::new();
     // Where the process has a subscriber already, that one gets the lines.
     INSTALL.call_once(|| {
-        let _ = tracing::subscriber::set_global_default(Registry::default().with(Forward));
+        let _ = tracing::subscriber::set_global_default(Forward);
     });
     let sender = sink.and_then(|sink| {
         let (sender, lines) = mpsc::sync_channel(QUEUE);
@@ -88,22 +88,34 @@ pub fn set_log_sink(sink: Option<Arc<dyn LogSink>>, level: LogLevel) {
     *QUEUED.lock().unwrap_or_else(PoisonError::into_inner) = sender;
 }
 
-/// The layer that forwards.
+/// Forwards lines. The engine has no spans.
 struct Forward;
 
-impl<S: Subscriber> Layer<S> for Forward {
+impl Subscriber for Forward {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         // The wanted level changes.
         Interest::sometimes()
     }
 
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Lines of libraries may hold addresses with secrets: only our own pass.
         metadata.target().starts_with("interocitor")
             && (LogLevel::of(*metadata.level()) as u8) < WANTED.load(Ordering::Acquire)
     }
 
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
