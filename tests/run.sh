@@ -147,7 +147,8 @@ part_size() {
   printf '%-36s %10s\n' features bytes
   for features in "" "--no-default-features"; do
     # shellcheck disable=SC2086 # no argument or one
-    cargo build --quiet -p interocitor-ffi --profile mobile $features && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
+    # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
+    cargo rustc --quiet -p interocitor-ffi --profile mobile --lib --crate-type cdylib $features && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
     bytes="$(stat -c %s "$LOGS/stripped.so")"
     printf '%-36s %10s\n' "${features:-default}" "$bytes"
     if [ -z "$features" ]; then whole=$bytes; else part=$bytes; fi
