@@ -75,8 +75,8 @@ mod wire;
 
 pub use config::{Config, StoreLocation};
 pub use engine::{
-    Batch, BatchTable, Connection, Device, Interocitor, LiveQuery, MeshConfig, Pending, Problem, Status,
-    Table, set_aside_store,
+    Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig, Pending, Problem,
+    Status, Table, set_aside_store,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use events::{ConnectionStatus, Event, Events};

@@ -4,10 +4,12 @@
 
 mod common;
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use common::{Fixture, open_at};
-use interocitor_core::{Connection, Interocitor, Passphrase, StoreLocation, mailbox::FolderMailbox};
+use interocitor_core::{
+    Compaction, Connection, Interocitor, Passphrase, StoreLocation, mailbox::FolderMailbox,
+};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 10] = [
@@ -96,6 +98,15 @@ async fn every_fixture_is_continued_and_read_back() {
             common::assert_json(&ours[part], &theirs[part], &format!("{name}: {part}"));
         }
         assert_eq!(db.status().await.unwrap().pending.count, 0, "{name}");
+        // Compacted, with the files beside the snapshot and without them, it is the same mesh.
+        for grace in [Duration::from_hours(24), Duration::ZERO] {
+            let compacted = db.compact(grace).await.unwrap();
+            assert!(matches!(compacted, Compaction::Written { .. }), "{name}: {compacted:?}");
+            let compacted = reference(&fixture, mailbox.path());
+            for part in ["meshId", "tables", "tombstones"] {
+                common::assert_json(&compacted[part], &theirs[part], &format!("{name}, compacted: {part}"));
+            }
+        }
         db.shutdown().await.unwrap();
 
         // The store remembers all of it, and a fresh device sees the same.

@@ -81,9 +81,18 @@ async fn both_generations_read_a_mesh_of_ours() {
         b.sync().await.unwrap();
         let ours = tables(&a).await;
         common::assert_json(&tables(&b).await, &ours, "our devices");
-        for generation in ["b10", "new"] {
-            let seen = read_as(generation, mailbox.path(), encrypted.then_some(PASSPHRASE));
-            common::assert_json(&seen["tables"], &ours, generation);
+        for compacts in [false, true] {
+            if compacts {
+                a.compact(std::time::Duration::ZERO).await.unwrap();
+                b.table("todos").put("after", &json!({"the": "snapshot"})).await.unwrap();
+                b.sync().await.unwrap();
+                a.sync().await.unwrap();
+            }
+            let ours = tables(&a).await;
+            for generation in ["b10", "new"] {
+                let seen = read_as(generation, mailbox.path(), encrypted.then_some(PASSPHRASE));
+                common::assert_json(&seen["tables"], &ours, &format!("{generation}, {compacts}"));
+            }
         }
     }
 }

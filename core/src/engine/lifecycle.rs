@@ -197,7 +197,7 @@ impl Interocitor {
 
 impl Inner {
     /// Runs one step of sync while connected, one at a time, and keeps the status true.
-    async fn exchange<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
+    pub(super) async fn exchange<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
         self.check_open()?;
         let _one = self.exchange.lock().await;
         let link =

@@ -3,6 +3,7 @@
 mod app_state;
 mod batch;
 mod biometrics;
+mod compaction;
 mod driver;
 mod dump;
 mod lifecycle;
@@ -18,6 +19,7 @@ use std::sync::{
 };
 
 pub use batch::{Batch, BatchTable};
+pub use compaction::Compaction;
 pub use lifecycle::{Connection, MeshConfig};
 pub use live::LiveQuery;
 pub use open::set_aside_store;

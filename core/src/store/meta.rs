@@ -77,7 +77,7 @@ impl Tx<'_> {
 
     /// Forgets everything that was exchanged with a mesh: receipts, quarantine and what was seen.
     pub(crate) fn clear_exchange(&self) -> Result<()> {
-        self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine;")?;
+        self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine; DELETE FROM prunable;")?;
         let seen = [
             keys::MESH_ID,
             keys::EPOCH,

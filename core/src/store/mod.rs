@@ -1,7 +1,7 @@
 //! The store: SQLite tables behind a small trait.
 //!
 //! [`Store`] gives transactions; [`Tx`] gives the nouns inside one: rows, fields, outbox, receipts,
-//! quarantine, meta. Two implementations differ in where the pages lie: [`FileStore`] and
+//! quarantine, prunable files, meta. Two implementations differ in where the pages lie: [`FileStore`] and
 //! [`MemoryStore`]. Everything here is synchronous and runs inline; threads are the caller's affair.
 //!
 //! Every write is `BEGIN IMMEDIATE` and reads the device clock inside, so several processes may
@@ -12,6 +12,7 @@ mod file;
 mod memory;
 pub(crate) mod meta;
 pub(crate) mod outbox;
+mod prunable;
 pub(crate) mod quarantine;
 mod receipts;
 pub(crate) mod rows;

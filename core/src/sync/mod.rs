@@ -3,10 +3,11 @@
 //! Each module is one step: [`manifest`] reads which state is current, [`bootstrap`] founds a mesh,
 //! [`key`] proves a passphrase, [`join`] settles which mesh a store belongs to, [`restore`] adopts a
 //! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
-//! [`device`] acknowledges, [`connect`] runs them in order. They reach time, randomness, store and
+//! [`device`] acknowledges, [`compact`] writes a snapshot, [`connect`] runs them in order. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
 
 pub(crate) mod bootstrap;
+pub(crate) mod compact;
 pub(crate) mod connect;
 pub(crate) mod device;
 pub(crate) mod flush;

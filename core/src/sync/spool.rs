@@ -1,20 +1,25 @@
-//! Fetching a large body in bounded memory: spooled as ciphertext, its tag checked, then decrypted in a
-//! second pass.
+//! Large bodies in bounded memory. One that is fetched is spooled as ciphertext, its tag checked, then
+//! decrypted in a second pass; one that is to be written is encrypted into a spool, so that its length is known.
 
 use std::io::{Read, Seek, Write};
 
-use futures_util::StreamExt;
-use interocitor_crypto::{Decryptor, EnvelopeOpener, OpenError};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use interocitor_crypto::{Decryptor, EnvelopeOpener, EnvelopeSealer, OpenError};
 
 use super::{Codec, Fault, Link};
 use crate::{
     error::{Error, Result},
-    mailbox::MailboxErrorKind,
+    host::Host,
+    mailbox::{Body, MailboxError, MailboxErrorKind},
     wire::WireError,
 };
 
 /// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
 const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
+
+/// Bytes handed to the adapter at once.
+const PIECE: usize = 256 * 1024;
 
 /// A body whose integrity is established, still encrypted.
 #[derive(Debug)]
@@ -47,10 +52,6 @@ pub(super) async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fa
         Codec::Plain => None,
         Codec::Sealed(key) => Some(EnvelopeOpener::new(key)),
     };
-    let spooled = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::DiskFull,
-        _ => Error::StoreOpen { path: "the temporary folder".into(), reason: error.to_string() },
-    };
     let mut ciphertext = Vec::new();
     while let Some(piece) = stream.next().await {
         let piece = piece?;
@@ -65,14 +66,87 @@ pub(super) async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fa
                 }
             }
         };
-        file.write_all(bytes).map_err(spooled)?;
+        file.write_all(bytes).map_err(|error| spooled(&error))?;
     }
     let decryptor = match opener.map(EnvelopeOpener::finish).transpose() {
         Ok(decryptor) => decryptor,
         Err(error) => return Ok(Err(error.into())),
     };
-    file.rewind().map_err(spooled)?;
+    file.rewind().map_err(|error| spooled(&error))?;
     Ok(Ok(Spool { file, decryptor }))
+}
+
+/// What a failure of the temporary file means.
+fn spooled(error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        _ => Error::StoreOpen { path: "the temporary folder".into(), reason: error.to_string() },
+    }
+}
+
+/// A body on its way out, encrypted as it comes.
+pub(super) struct Outgoing {
+    file: tempfile::SpooledTempFile,
+    sealer: Option<EnvelopeSealer>,
+    sealed: Vec<u8>,
+    len: u64,
+}
+
+impl Outgoing {
+    pub(super) fn new(codec: &Codec, host: &dyn Host) -> Self {
+        let sealer = match codec {
+            Codec::Plain => None,
+            Codec::Sealed(key) => {
+                let mut iv = [0; 12];
+                host.random(&mut iv);
+                Some(EnvelopeSealer::new(key, iv))
+            }
+        };
+        Self { file: tempfile::SpooledTempFile::new(SPOOL_IN_MEMORY), sealer, sealed: Vec::new(), len: 0 }
+    }
+
+    /// Takes the next piece of the payload.
+    pub(super) fn write(&mut self, payload: &[u8]) -> Result<()> {
+        let Some(sealer) = &mut self.sealer else { return Self::put(&mut self.file, &mut self.len, payload) };
+        self.sealed.clear();
+        sealer
+            .update(payload, &mut self.sealed)
+            .map_err(|_| Error::EntryTooLarge { size: u64::MAX, limit: u64::MAX })?;
+        Self::put(&mut self.file, &mut self.len, &self.sealed)
+    }
+
+    fn put(file: &mut tempfile::SpooledTempFile, len: &mut u64, bytes: &[u8]) -> Result<()> {
+        file.write_all(bytes).map_err(|error| spooled(&error))?;
+        *len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The stored body.
+    pub(super) fn into_body(mut self) -> Result<Body> {
+        if let Some(sealer) = self.sealer.take() {
+            self.sealed.clear();
+            sealer.finish(&mut self.sealed);
+            Self::put(&mut self.file, &mut self.len, &self.sealed)?;
+        }
+        self.file.rewind().map_err(|error| spooled(&error))?;
+        let pieces = stream::unfold(Some(self.file), |file| async move {
+            let mut file = file?;
+            let mut piece = vec![0; PIECE];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(count) => {
+                    piece.truncate(count);
+                    Some((Ok(Bytes::from(piece)), Some(file)))
+                }
+                Err(error) => {
+                    let failed =
+                        MailboxError::new(MailboxErrorKind::Io, "write", "/", "the spool cannot be read");
+                    Some((Err(failed.with_source(error)), None))
+                }
+            }
+        });
+        Ok(Body::Stream { len: self.len, stream: Box::pin(pieces) })
+    }
 }
 
 /// An envelope in another spelling than the JavaScript client's is opened in one piece.

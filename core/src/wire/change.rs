@@ -266,7 +266,7 @@ fn write_op_start(out: &mut Vec<u8>, kind: &str, op: &Op) {
     scan::write_string(out, op.row_id.as_bytes());
 }
 
-fn write_clock(out: &mut Vec<u8>, clock: &Clock) {
+pub(super) fn write_clock(out: &mut Vec<u8>, clock: &Clock) {
     // Only the node can need escapes.
     scan::write_string(out, &clock.to_wtf8());
 }

@@ -78,6 +78,19 @@ pub(crate) struct Founding<'a> {
     pub(crate) epoch: u64,
 }
 
+/// What a compaction puts into the next manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct Next<'a> {
+    pub(crate) generation: u64,
+    pub(crate) server_id: &'a str,
+    pub(crate) now_ms: u64,
+    pub(crate) schema: u64,
+    pub(crate) epoch: u64,
+    pub(crate) watermark: &'a Clock,
+    pub(crate) snapshot_path: &'a str,
+    pub(crate) floor: Option<&'a Clock>,
+}
+
 impl Manifest {
     /// Reads a manifest and checks its content hash and version.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
@@ -143,6 +156,24 @@ impl Manifest {
         record.set_text("watermarkHlc", "");
         record.set("snapshotPath", Value::null());
         record.set("deltaPath", Value::null());
+        Self::parse(&sealed(record))
+    }
+
+    /// The manifest after this one, for a new snapshot. Fields we do not know are carried over, and a floor
+    /// that a foreign compaction dropped is written back.
+    pub(crate) fn next(&self, next: &Next<'_>) -> Result<Self, WireError> {
+        let mut record = self.record.clone();
+        record.set_integer("generation", next.generation);
+        record.set_integer("parentGeneration", self.generation);
+        record.set_text("writtenBy", next.server_id);
+        record.set_text("writtenAt", &iso_time(next.now_ms));
+        record.set_integer("schema", next.schema);
+        record.set_integer("epoch", next.epoch);
+        record.set_text("watermarkHlc", &next.watermark.to_string());
+        record.set_text("snapshotPath", next.snapshot_path);
+        if let Some(floor) = next.floor {
+            record.set_text("gcFloorHlc", &floor.to_string());
+        }
         Self::parse(&sealed(record))
     }
 

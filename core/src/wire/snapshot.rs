@@ -1,16 +1,20 @@
-//! Snapshots: all rows of a mesh at one epoch, read as a stream.
+//! Snapshots: all rows of a mesh at one epoch, read and written as a stream.
 
 use std::io::Read;
 
 use super::{
     CLIENT, WireError,
-    change::{Op, cells_of, check_payload},
+    change::{Op, cells_of, check_payload, write_cells, write_clock},
+    iso_time,
     stream::StreamCursor,
 };
 use crate::{
     clock::Clock,
     row::RowState,
-    value::{Name, scan::Cursor},
+    value::{
+        Name,
+        scan::{self, Cursor},
+    },
 };
 
 /// What a snapshot says besides its rows.
@@ -83,6 +87,89 @@ pub(crate) fn read<E: From<WireError>>(
     Ok(head)
 }
 
+/// What a snapshot that is written says besides its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Preamble<'a> {
+    pub(crate) mesh_id: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) now_ms: u64,
+    pub(crate) watermark: &'a Clock,
+    pub(crate) epoch: u64,
+    pub(crate) schema: u64,
+    /// Names of the change files whose effects are in the rows, sorted.
+    pub(crate) covered: &'a [String],
+}
+
+/// Writes a snapshot payload piece by piece: text gathers in [`out`](Self::out) until it is taken.
+#[derive(Debug)]
+pub(crate) struct SnapshotWriter {
+    pub(crate) out: Vec<u8>,
+    table: Option<Name>,
+    row_separator: Option<u8>,
+}
+
+impl SnapshotWriter {
+    pub(crate) fn new(preamble: &Preamble<'_>) -> Self {
+        let mut out = b"{\"meshId\":".to_vec();
+        scan::write_string(&mut out, preamble.mesh_id.as_bytes());
+        out.extend_from_slice(b",\"kind\":\"snapshot\",\"snapshot\":{\"snapshotId\":");
+        scan::write_string(&mut out, preamble.id.as_bytes());
+        out.extend_from_slice(
+            format!(",\"timestamp\":\"{}\",\"hlc\":", iso_time(preamble.now_ms)).as_bytes(),
+        );
+        write_clock(&mut out, preamble.watermark);
+        let Preamble { epoch, schema, .. } = preamble;
+        out.extend_from_slice(
+            format!(",\"epoch\":{epoch},\"schemaVersion\":{schema},\"client\":\"{CLIENT}\",\"coveredChangeFiles\":[")
+                .as_bytes(),
+        );
+        let mut separator = None;
+        for name in preamble.covered {
+            out.extend(separator.replace(b','));
+            scan::write_string(&mut out, name.as_bytes());
+        }
+        out.extend_from_slice(b"],\"tables\":{");
+        Self { out, table: None, row_separator: None }
+    }
+
+    /// Writes one row; the rows of a table come one after another.
+    pub(crate) fn row(&mut self, table: &Name, row_id: &Name, state: &RowState) {
+        let out = &mut self.out;
+        if self.table.as_ref() != Some(table) {
+            if self.table.replace(table.clone()).is_some() {
+                out.extend_from_slice(b"},");
+            }
+            scan::write_string(out, table.as_bytes());
+            out.extend_from_slice(b":{");
+            self.row_separator = None;
+        }
+        out.extend(self.row_separator.replace(b','));
+        scan::write_string(out, row_id.as_bytes());
+        out.extend_from_slice(b":{\"_meta\":{\"table\":");
+        scan::write_string(out, table.as_bytes());
+        out.extend_from_slice(b",\"rowId\":");
+        scan::write_string(out, row_id.as_bytes());
+        let is_live = state.is_live();
+        out.extend_from_slice(if is_live { b",\"deleted\":false" } else { b",\"deleted\":true" });
+        if let Some(deleted) = &state.deleted {
+            // Never `deletedHlc` on a live row: the JavaScript client would take it for a tombstone.
+            let key: &[u8] = if is_live { b",\"clearedHlc\":" } else { b",\"deletedHlc\":" };
+            out.extend_from_slice(key);
+            write_clock(out, deleted);
+        }
+        out.extend_from_slice(b",\"schemaVersion\":0},\"payload\":");
+        write_cells(out, &state.cells);
+        out.push(b'}');
+    }
+
+    /// The end of the text.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        let end: &[u8] = if self.table.is_some() { b"}}}}" } else { b"}}}" };
+        self.out.extend_from_slice(end);
+        self.out
+    }
+}
+
 /// One row: `{"_meta":{table,rowId,deleted,deletedHlc?,clearedHlc?},"payload":{…}}`. The map keys
 /// around it do not count.
 fn op_of(raw: &[u8]) -> Result<Op, WireError> {
@@ -136,6 +223,8 @@ fn optional_clock(cursor: &mut Cursor<'_>) -> Result<Option<Clock>, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::tests::any_state;
+    use proptest::prelude::*;
 
     fn read_all(text: &str) -> Result<(SnapshotHead, Vec<Op>), WireError> {
         let mut ops = Vec::new();
@@ -164,6 +253,35 @@ mod tests {
         assert!(head.ours);
         assert_eq!((&ops[0].table, &ops[0].row_id), (&"u".into(), &"r".into()));
         assert_eq!(ops[0].state.to_json(), "{\"x\":1}", "a column at or below the kept delete clock is gone");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(rows in prop::collection::vec(("[a-c]", "\\PC{0,6}", any_state()), 0..12)) {
+            let mut rows: Vec<(Name, Name, RowState)> =
+                rows.into_iter().map(|(table, id, state)| (table.into(), id.into(), state)).collect();
+            rows.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+            let covered = ["1-0-a-chg_1.json".to_owned(), "2-0-a-chg_\"2.json".to_owned()];
+            let preamble = Preamble {
+                mesh_id: "m",
+                id: "snap_1",
+                now_ms: 5,
+                watermark: &"9-0-a".parse().unwrap(),
+                epoch: 7,
+                schema: 1,
+                covered: &covered,
+            };
+            let mut writer = SnapshotWriter::new(&preamble);
+            for (table, id, state) in &rows {
+                writer.row(table, id, state);
+            }
+            let text = String::from_utf8(writer.finish()).unwrap();
+            let (head, ops) = read_all(&text).unwrap();
+            prop_assert_eq!((head.epoch, head.ours, head.rows), (Some(7), true, rows.len() as u64));
+            prop_assert_eq!(&head.covered[..], &covered[..]);
+            let read: Vec<_> = ops.into_iter().map(|op| (op.table, op.row_id, op.state)).collect();
+            prop_assert_eq!(read, rows);
+        }
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! Compaction: one snapshot in place of the change files whose effects it holds.
+//!
+//! The order is what makes it safe: snapshot, then the manifest that names it, created exclusively, which
+//! elects one of several compactors, then the pointer, then a read-back. Nothing is deleted before a grace in
+//! which slow peers may still read it, and only files whose names the snapshot covers; never by watermark.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Context, Foretaste, Link, connect, flush, manifest, page, pull, spool::Outgoing};
+use crate::{
+    clock::Clock,
+    config::SchemaPolicy,
+    error::{Error, Result},
+    host::ids,
+    mailbox::MailboxErrorKind,
+    store::{Tx, meta::keys},
+    wire::{
+        layout::is_change_name,
+        manifest::{Manifest, Next, Pointer},
+        snapshot::{Preamble, SnapshotWriter},
+    },
+};
+
+/// A manifest that its writer did not put into force within this time is passed over, in ms.
+const ABANDONED_MS: u64 = 10 * 60 * 1000;
+
+/// Abandoned manifests passed over at most.
+const PASSED_OVER: u64 = 16;
+
+/// Deleted change files stay covered for so long, for mailboxes that show them again, in ms.
+const REAPPEAR_MS: u64 = 30 * 24 * 3600 * 1000;
+
+/// Text that is gathered before it goes on to the spool, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// How a compaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compacted {
+    /// The snapshot is in force.
+    Written {
+        epoch: u64,
+        rows: u64,
+        /// Change files that it covers.
+        covered: u64,
+        /// Files deleted, whose grace was over.
+        deleted: u64,
+    },
+    /// Another device compacted, or compacts, at the same time; nothing was changed.
+    Overtaken,
+}
+
+/// Publishes and pulls everything, then compacts.
+pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duration) -> Result<Compacted> {
+    link.forget_manifest();
+    let manifest = manifest::expect(ctx, link, "compact").await?;
+    if manifest.managed && *ctx.device_id() != *manifest.server_id {
+        return Err(Error::WriterMismatch {
+            writer: manifest.server_id.clone(),
+            configured: ctx.device_id().into_owned(),
+        });
+    }
+    flush::flush(ctx, link).await?;
+    let (merged, _) = pull::pull(ctx, link, Foretaste::default()).await?;
+    let epoch = ctx.read(|tx| tx.meta_number(keys::EPOCH))?.unwrap_or(0);
+    if merged.epoch != epoch {
+        return Err(Error::ManifestInvalid {
+            path: link.layout.pointer(),
+            reason: format!(
+                "its snapshot of epoch {} is not merged here (this device has {epoch}); nothing was compacted",
+                merged.epoch
+            ),
+        });
+    }
+
+    // The version of the pointer before the manifest that it names: what comes between is noticed.
+    let capabilities = link.adapter.capabilities();
+    let version = match capabilities.conditional_replace {
+        true => link.adapter.metadata(&link.layout.pointer()).await?.and_then(|pointer| pointer.etag),
+        false => None,
+    };
+    link.forget_manifest();
+    let manifest = manifest::expect(ctx, link, "compact").await?;
+    if manifest.content_hash != merged.content_hash {
+        return Ok(Compacted::Overtaken);
+    }
+    let Some(generation) = free_generation(ctx, link, &manifest).await? else {
+        return Ok(Compacted::Overtaken);
+    };
+    let listed: Vec<String> = link.list_changes().await?.into_iter().map(|file| file.name).collect();
+    let name = format!("snapshot-{}-{}-{}.json", epoch + 1, ctx.device_id(), ids::uuid_v4(&*ctx.host));
+    let draft = {
+        let (link, manifest) = (Arc::clone(link), Arc::clone(&manifest));
+        ctx.blocking(move |ctx| draft(ctx, &link, &manifest, listed)).await?
+    };
+    let path = format!("{}/{name}", link.layout.mainline());
+    link.adapter.write_file(&path, draft.body.into_body()?).await?;
+    let settings = &ctx.settings;
+    let next = manifest
+        .next(&Next {
+            generation,
+            server_id: &settings.server_id,
+            now_ms: ctx.host.now_ms(),
+            schema: match (settings.schema_version, settings.schema_policy) {
+                (Some(ours), SchemaPolicy::Migrate) => ours.max(manifest.schema),
+                _ => manifest.schema,
+            },
+            epoch: epoch + 1,
+            watermark: &draft.watermark,
+            snapshot_path: &path,
+            floor: draft.floor.as_ref(),
+        })
+        .map_err(|error| manifest::invalid(&path, &error))?;
+    if !elect(ctx, link, &next, version.as_deref()).await? {
+        // The name of the snapshot is ours alone, and nothing names it.
+        let _ = link.adapter.delete_file(&path).await;
+        return Ok(Compacted::Overtaken);
+    }
+    settle(ctx, &manifest, &next, &draft.covered)?;
+    connect::finish(ctx, link, &next).await?;
+    let deleted = prune(ctx, link, &next, grace).await?;
+    Ok(Compacted::Written {
+        epoch: epoch + 1,
+        rows: draft.rows,
+        covered: draft.covered.len() as u64,
+        deleted,
+    })
+}
+
+/// The number of the next manifest; `None` while another device seems to be at it.
+async fn free_generation(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<Option<u64>> {
+    let known = ctx.read(|tx| tx.meta_number(keys::GENERATION))?.unwrap_or(0);
+    let first = manifest.generation.max(known) + 1;
+    for generation in first..first + PASSED_OVER {
+        let path = link.layout.manifest(&Pointer::to_generation(generation).file);
+        let Some(begun) = link.adapter.metadata(&path).await? else { return Ok(Some(generation)) };
+        let age = begun.modified_ms.map(|at| ctx.host.now_ms().saturating_sub(at.unsigned_abs()));
+        if age.is_none_or(|age| age < ABANDONED_MS) {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+/// A snapshot ready to be written.
+struct Draft {
+    body: Outgoing,
+    watermark: Clock,
+    floor: Option<Clock>,
+    /// Names of the change files that it holds, sorted.
+    covered: Vec<String>,
+    rows: u64,
+}
+
+/// Writes the rows and the names of what they hold, both from one state of the store.
+fn draft(ctx: &Context, link: &Link, manifest: &Manifest, listed: Vec<String>) -> Result<Draft> {
+    let now_ms = ctx.host.now_ms();
+    let (clock, pruned) = ctx.write(|tx| {
+        let mut engine = tx.engine()?;
+        // Above everything merged so far, within five minutes of the wall clock.
+        let clock = engine.clock.issue(now_ms, &ctx.device, manifest.watermark.as_ref());
+        tx.set_engine(&engine)?;
+        Ok((clock, tx.pruned(now_ms.saturating_sub(REAPPEAR_MS))?))
+    })?;
+    let mut listed = Some(listed);
+    let mut body = Some(Outgoing::new(&link.codec, &*ctx.host));
+    ctx.store.read_with(|tx| {
+        let listed = listed.take().unwrap_or_default();
+        let mut body = body.take().ok_or(Error::Cancelled)?;
+        let covered = covered(tx, listed, &pruned)?;
+        let floor = page::floor(tx)?.max(manifest.floor.clone());
+        let mut writer = SnapshotWriter::new(&Preamble {
+            mesh_id: &manifest.mesh_id,
+            id: &format!("snap_{}", ids::uuid_v7(&*ctx.host)),
+            now_ms,
+            watermark: &clock,
+            epoch: manifest.epoch + 1,
+            schema: manifest.schema,
+            covered: &covered,
+        });
+        let mut rows = 0;
+        for table in tx.tables()? {
+            tx.each_row(&table, |_, row_id, state| {
+                writer.row(&table.name, &row_id, &state);
+                rows += 1;
+                if writer.out.len() >= PIECE {
+                    body.write(&writer.out)?;
+                    writer.out.clear();
+                }
+                Ok(())
+            })?;
+        }
+        body.write(&writer.finish())?;
+        Ok(Draft { body, watermark: clock.clone(), floor, covered, rows })
+    })
+}
+
+/// The change files whose effects are in the rows: those with a receipt that lie in the mailbox, or did
+/// until lately. A file in quarantine has no receipt.
+fn covered(tx: &Tx<'_>, listed: Vec<String>, pruned: &[String]) -> Result<Vec<String>> {
+    let gone = pruned.iter().filter_map(|name| name.strip_prefix("changes/")).map(str::to_owned);
+    let mut names: Vec<String> = listed.into_iter().filter(|name| is_change_name(name)).chain(gone).collect();
+    names.sort_unstable_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+    names.dedup();
+    let unknown: std::collections::HashSet<String> = tx.without_receipt(names.clone())?.into_iter().collect();
+    names.retain(|name| !unknown.contains(name));
+    Ok(names)
+}
+
+/// Puts a manifest into force; `false` where another one is.
+async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str>) -> Result<bool> {
+    let pointer = Pointer::to_generation(next.generation);
+    let path = link.layout.manifest(&pointer.file);
+    match link.adapter.create_file(&path, next.encode().into()).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    // Where creating is not exclusive, the last writer is the one that is read.
+    let written = link.adapter.read_file(&path).await?;
+    if !Manifest::parse(&written).is_ok_and(|written| written.content_hash == next.content_hash) {
+        return Ok(false);
+    }
+    let place = link.layout.pointer();
+    let moved = match version {
+        Some(version) => link.adapter.replace_file(&place, pointer.encode().into(), version).await,
+        None => link.adapter.write_file(&place, pointer.encode().into()).await,
+    };
+    match moved {
+        Ok(()) => {}
+        Err(error) if error.kind() == MailboxErrorKind::Conflict => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    link.forget_manifest();
+    Ok(manifest::expect(ctx, link, "compact").await?.content_hash == next.content_hash)
+}
+
+/// Notes what is in force now, and what it made superfluous.
+fn settle(ctx: &Context, former: &Manifest, next: &Manifest, covered: &[String]) -> Result<()> {
+    let now_ms = ctx.host.now_ms();
+    ctx.write(|tx| {
+        tx.set_meta(keys::EPOCH, &next.epoch.to_string())?;
+        tx.set_meta(keys::GENERATION, &next.generation.to_string())?;
+        tx.set_meta(keys::CONTENT_HASH, &next.content_hash)?;
+        if let Some(floor) = &next.floor {
+            tx.set_meta(keys::FLOOR, &floor.to_string())?;
+        }
+        for name in covered {
+            tx.note_prunable(&format!("changes/{name}"), now_ms)?;
+        }
+        let snapshot = former.snapshot_path.as_deref().and_then(|path| path.rsplit_once("/mainline/"));
+        if let Some((_, name)) = snapshot {
+            tx.note_prunable(&format!("mainline/{name}"), now_ms)?;
+        }
+        Ok(())
+    })
+}
+
+/// Deletes what has been superfluous for longer than the grace, while our manifest is in force.
+async fn prune(ctx: &Context, link: &Link, ours: &Manifest, grace: Duration) -> Result<u64> {
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    let names = ctx.read(|tx| tx.prunable(ctx.host.now_ms().saturating_sub(grace_ms)))?;
+    if names.is_empty() {
+        return Ok(0);
+    }
+    link.forget_manifest();
+    if manifest::expect(ctx, link, "prune").await?.content_hash != ours.content_hash {
+        return Ok(0);
+    }
+    let current = ours.snapshot_path.as_deref().unwrap_or_default();
+    let mut deleted = 0;
+    for name in names {
+        if current.ends_with(&format!("/{name}")) {
+            continue;
+        }
+        link.adapter.delete_file(&link.layout.manifest(&name)).await?;
+        let now_ms = ctx.host.now_ms();
+        ctx.write(|tx| tx.note_pruned(&name, now_ms))?;
+        deleted += 1;
+    }
+    Ok(deleted)
+}
