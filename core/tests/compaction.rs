@@ -172,8 +172,8 @@ async fn what_cannot_be_read_is_neither_covered_nor_deleted() {
     other.table("todos").put("new", &json!({"v": 1})).await.unwrap();
     assert!(matches!(other.compact(DAY).await.unwrap(), Compaction::Written { epoch: 2, .. }));
     let mainline = mailbox.path().join("Mesh/mainline");
-    let second = std::fs::read_dir(&mainline).unwrap().map(|entry| entry.unwrap().path());
-    let second = second.filter(|path| path.to_str().unwrap().contains("snapshot-2-")).next().unwrap();
+    let mut snapshots = std::fs::read_dir(&mainline).unwrap().map(|entry| entry.unwrap().path());
+    let second = snapshots.find(|path| path.to_str().unwrap().contains("snapshot-2-")).unwrap();
     let whole = std::fs::read(&second).unwrap();
     std::fs::write(&second, &whole[..whole.len() / 2]).unwrap();
     let before = tree(mailbox.path());

@@ -146,6 +146,14 @@ pub(crate) enum Verb {
     Flush,
     /// Exchange changes with the mailbox, in both directions
     Sync,
+    /// Write one snapshot of all rows, so that new devices need not read every change file
+    ///
+    /// Files that it covers are deleted by a later compaction of this device, after the grace.
+    Compact {
+        /// How long covered files are kept for slow peers
+        #[arg(long, value_name = "SECONDS", default_value = "86400")]
+        grace: u64,
+    },
     /// Show how things stand here, without asking the mailbox
     Status,
     /// List the devices of the mesh, as they describe themselves in the mailbox

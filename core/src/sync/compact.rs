@@ -73,10 +73,10 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     }
 
     // The version of the pointer before the manifest that it names: what comes between is noticed.
-    let capabilities = link.adapter.capabilities();
-    let version = match capabilities.conditional_replace {
-        true => link.adapter.metadata(&link.layout.pointer()).await?.and_then(|pointer| pointer.etag),
-        false => None,
+    let version = if link.adapter.capabilities().conditional_replace {
+        link.adapter.metadata(&link.layout.pointer()).await?.and_then(|pointer| pointer.etag)
+    } else {
+        None
     };
     link.forget_manifest();
     let manifest = manifest::expect(ctx, link, "compact").await?;

@@ -1,5 +1,8 @@
-//! The mailbox: connect, pull, flush, sync, devices.
+//! The mailbox: connect, pull, flush, sync, compact, devices.
 
+use std::time::Duration;
+
+use interocitor_core::Compaction;
 use serde::Serialize;
 
 use crate::{
@@ -80,7 +83,8 @@ fn as_lines(session: &Session, verb: &Verb, done: &Exchange) -> String {
     lines.join("\n")
 }
 
-pub(super) async fn devices(session: &mut Session, listener: &Listener, as_json: bool) -> Outcome<Reply> {
+/// Connects, and shows progress from then on.
+async fn go_online(session: &mut Session, listener: &Listener) -> Outcome<()> {
     session.attach().await?;
     let mut events = session.db.events();
     let listener = listener.clone();
@@ -89,7 +93,39 @@ pub(super) async fn devices(session: &mut Session, listener: &Listener, as_json:
             listener.note(&event);
         }
     });
-    session.go_online().await?;
+    session.go_online().await
+}
+
+pub(super) async fn compact(
+    session: &mut Session,
+    listener: &Listener,
+    grace: Duration,
+    as_json: bool,
+) -> Outcome<Reply> {
+    go_online(session, listener).await?;
+    let compaction = session.db.compact(grace).await?;
+    let warning = quarantine_warning(session.db.status().await?.quarantined);
+    let (object, line) = match compaction {
+        Compaction::Written { epoch, rows, covered, deleted } => (
+            serde_json::json!({ "epoch": epoch, "rows": rows, "covered": covered, "deleted": deleted }),
+            format!(
+                "wrote snapshot {epoch}: {}, {} covered, {} deleted",
+                text::count(rows, "row"),
+                text::count(covered, "change file"),
+                text::count(deleted, "file"),
+            ),
+        ),
+        _ => (
+            serde_json::Value::Null,
+            "another device compacted at the same time; nothing was changed here".to_owned(),
+        ),
+    };
+    let reply = Reply::text(if as_json { object.to_string() } else { line });
+    Ok(warning.into_iter().fold(reply, Reply::note))
+}
+
+pub(super) async fn devices(session: &mut Session, listener: &Listener, as_json: bool) -> Outcome<Reply> {
+    go_online(session, listener).await?;
     let devices = session.db.devices().await?;
     let warning = quarantine_warning(session.db.status().await?.quarantined);
     let reply = if as_json {

@@ -7,6 +7,8 @@ mod report;
 mod rows;
 mod watch;
 
+use std::time::Duration;
+
 use crate::{
     args::{Cli, Options, QuarantineVerb, Verb},
     demo,
@@ -53,6 +55,9 @@ async fn answer(
         Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync => {
             return exchange::exchange(session, &progress.listener(), verb, json).await;
         }
+        Verb::Compact { grace } => {
+            return exchange::compact(session, &progress.listener(), Duration::from_secs(*grace), json).await;
+        }
         Verb::Devices => return exchange::devices(session, &progress.listener(), json).await,
         _ => session.remember().await?,
     }
@@ -76,6 +81,7 @@ fn label(verb: &Verb) -> &'static str {
     match verb {
         Verb::Batch { .. } | Verb::Add { .. } | Verb::Put(_) | Verb::Patch(_) | Verb::Replace(_) => "writing",
         Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync | Verb::Devices => "connecting to the mailbox",
+        Verb::Compact { .. } => "compacting",
         _ => "reading the store",
     }
 }

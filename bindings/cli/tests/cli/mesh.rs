@@ -237,3 +237,33 @@ fn an_unreadable_file_is_a_warning() {
     device.ok(&["sync"]);
     assert_eq!(device.json(&["quarantine", "list"]), json!([]));
 }
+
+#[test]
+fn compacting_leaves_the_same_mesh() {
+    let place = Place::new();
+    let (a, b) = (place.device("a"), place.device("b"));
+    a.connect(&[]);
+    a.ok(&["put", "todos", "milk", "{\"title\":\"Milk\"}"]);
+    a.ok(&["put", "todos", "bread", "{\"title\":\"Bread\"}"]);
+    a.ok(&["delete", "todos", "bread"]);
+    a.ok(&["sync"]);
+    let seen = reference(&place.path("box/Mesh"), &a.passphrase());
+    let changes = || tree(&place.path("box/Mesh/changes")).len();
+    let before = changes();
+    let said = a.ok(&["compact"]);
+    assert!(
+        said.starts_with("wrote snapshot 1: 2 rows, ") && said.ends_with(" covered, 0 files deleted\n"),
+        "{said}"
+    );
+    assert_eq!(changes(), before);
+    let second = a.json(&["compact", "--grace", "0"]);
+    assert_eq!((&second["epoch"], &second["rows"]), (&json!(2), &json!(2)));
+    assert_eq!(changes(), 1, "the head is left");
+    b.ok(&["connect", "--mailbox", "folder:box", "--passphrase-file", "a.db.credentials"]);
+    let compacted = reference(&place.path("box/Mesh"), &a.passphrase());
+    for part in ["meshId", "tables", "tombstones"] {
+        assert_eq!(compacted[part], seen[part], "{part}");
+        assert_eq!(b.json(&["dump"])[part], seen[part], "{part}");
+    }
+    assert_eq!(a.run(&["compact", "--grace", "soon"]).code, 2);
+}
