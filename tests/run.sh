@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core peers bindings cli webdav disks apple-check android-check)
+ALL=(lint crypto core peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -27,6 +27,7 @@ trap finish EXIT
 
 . tests/toolchains/chroot.sh
 . tests/toolchains/swift.sh
+. tests/toolchains/part_swift.sh
 . tests/toolchains/sid.sh
 
 say() { printf '\n== %s\n' "$*"; }
@@ -124,6 +125,38 @@ part_webdav() {
   start tests/webdav/rclone.sh "$(free_port)" && export WEBDAV_RCLONE_URL="$URL" &&
   cargo test -p interocitor-core --features adapter-tests --test webdav &&
   cargo test -p interocitor-cli --test cli webdav -- --ignored
+}
+
+# The Kotlin package for the JVM and for Android, and its examples.
+part_kotlin() {
+  command -v javac >/dev/null || apt openjdk-17-jdk-headless || return 1
+  command -v mvn >/dev/null || apt maven || return 1
+  cargo build -p interocitor-ffi && rm -rf kotlin/*/target/surefire-reports kotlin/examples/*/target/surefire-reports &&
+  mvn -q -B -f kotlin/pom.xml test || return 1
+  # Quiet on success: the reports know how many there were.
+  cat kotlin/*/target/surefire-reports/*.xml kotlin/examples/*/target/surefire-reports/*.xml |
+    grep -o '<testsuite [^>]*' | grep -o ' tests="[0-9]*"' |
+    awk -F'"' '{ n += $2 } END { print "kotlin: " n " passed, 0 failed" }'
+}
+
+# Every scenario with its devices dealt to Swift, Kotlin and the command line. Builds on the parts swift and kotlin.
+part_mixed() {
+  local library="${CARGO_TARGET_DIR:-$PWD/target}/debug" kit="$CACHE/swift-build/kit/debug/interocitor-driver"
+  local kotlin="$PWD/kotlin/interocitor/target" run="$LOGS/mixed"
+  [ -x "$kit" ] && [ -f "$kotlin/test.classpath" ] || { echo "run the parts swift and kotlin first" >&2; return 1; }
+  cargo build -p interocitor-ffi -p interocitor-cli && mkdir -p "$run" || return 1
+  # The Swift driver lives in its chroot; what it shares with the others is bound into it.
+  cat >"$run/swift" <<END
+#!/usr/bin/env bash
+CACHE="$CACHE"
+. "$PWD/tests/toolchains/chroot.sh"
+. "$PWD/tests/toolchains/swift.sh"
+swift_run --bind "$library" --bind "$run" "$PWD" "$kit"
+END
+  local classpath
+  classpath="$kotlin/test-classes:$kotlin/classes:$(cat "$kotlin/test.classpath")"
+  INTEROCITOR_DRIVERS="{\"swift\":[\"bash\",\"$run/swift\"],\"kotlin\":[\"java\",\"-cp\",\"$classpath\",\"dev.interocitor.scenario.Driver\"],\"cli\":[\"$library/interocitor\"]}" \
+    TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored
 }
 
 # type_check NAME TARGET… : all that goes into the packages, checked for machines that are not at hand.

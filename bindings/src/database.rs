@@ -198,6 +198,9 @@ impl Interocitor {
 
     /// Subscribes a listener.
     pub fn subscribe(&self, listener: Arc<dyn EventListener>) -> Result<Arc<Subscription>, Failure> {
+        if self.db.is_shut_down() {
+            return Err(interocitor_core::Error::ShutDown.into());
+        }
         Ok(Arc::new(Subscription::new(self.db.events(), listener)))
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use interocitor_core::mailbox::{StorageAdapter, WebDavAuth, WebDavConfig, WebDavMailbox};
+use interocitor_core::mailbox::{
+    MailboxError, MailboxErrorKind, StorageAdapter, WebDavAuth, WebDavConfig, WebDavMailbox,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -12,7 +14,10 @@ use crate::{
 };
 
 pub(crate) fn open(options: WebDavOptions) -> Result<Arc<dyn StorageAdapter>, Failure> {
-    let core = |error| Failure::from(interocitor_core::Error::from(error));
+    let core = |error: MailboxError| match error.kind() {
+        MailboxErrorKind::InvalidPath => invalid("url", error.to_string()),
+        _ => Failure::from(interocitor_core::Error::from(error)),
+    };
     let mut config = WebDavConfig::new(&options.url).map_err(core)?;
     let given = (options.user, options.password, options.token, options.token_provider);
     let auth = match given {

@@ -271,6 +271,8 @@ fn listeners_hear_each_commit_until_they_are_cancelled() {
     let _subscription = db.subscribe(third).unwrap();
     wait(db.shutdown()).unwrap();
     assert!(heard.recv_timeout(PATIENCE).is_err(), "shutdown lets go of listeners");
+    let (fourth, _heard) = listener(|_| Ok(()));
+    assert_eq!(code(db.subscribe(fourth)), "SHUT_DOWN");
 }
 
 #[test]
@@ -700,6 +702,7 @@ fn webdav_options_exclude_each_other_and_show_no_secret() {
     assert!(both.to_string().contains("credentials"), "{both}");
     let bad = Mailbox::webdav(options(None, None, "ftp://u:s3cret@host/")).unwrap_err();
     assert!(!format!("{bad} {bad:?}").contains("s3cret"));
+    assert_eq!(code(Err::<(), _>(bad)), "INVALID_ARGUMENT");
     assert!(!format!("{:?}", options(Some("u"), None, "https://u:s3cret@host/")).contains("s3cret"));
     let shown = format!("{:?}", configuration());
     assert!(!shown.contains(PASSPHRASE));

@@ -161,6 +161,7 @@ pub(crate) struct EventHub {
     watches: Mutex<Vec<Weak<Watch>>>,
     /// What happened while the database was opened, for whoever listens first.
     opening: Mutex<Vec<Event>>,
+    is_closed: AtomicBool,
 }
 
 impl fmt::Debug for EventHub {
@@ -254,7 +255,8 @@ impl EventHub {
 
     pub(crate) fn subscribe(&self) -> Events {
         let events = std::mem::take(&mut *self.opening.lock().unwrap_or_else(PoisonError::into_inner));
-        let queue = Arc::new(Mutex::new(Queue { events: events.into(), ..Queue::default() }));
+        let closed = self.is_closed.load(Ordering::Acquire);
+        let queue = Arc::new(Mutex::new(Queue { events: events.into(), closed, waker: None }));
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&queue));
         Events(queue)
     }
@@ -285,6 +287,7 @@ impl EventHub {
 
     /// Ends every subscription once it is read out.
     pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         for watch in self.watches() {
             watch.is_closed.store(true, Ordering::Release);
             watch.notify.notify_one();
@@ -395,6 +398,7 @@ mod tests {
         assert_eq!(events.next().await, Some(change("a")));
         assert_eq!(events.next().await, Some(Event::FlushComplete));
         assert_eq!(events.next().await, None);
+        assert_eq!(hub.subscribe().next().await, None, "who comes after the end hears of it");
     }
 
     #[test]

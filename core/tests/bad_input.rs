@@ -662,3 +662,31 @@ async fn deleted_payload_is_not_left_in_the_files() {
     assert!(!holds(secret));
     assert!(!holds("Schroedinger"));
 }
+
+#[tokio::test]
+async fn an_app_that_writes_at_every_request_does_not_keep_a_flush_from_ending() {
+    let mailbox = FaultyMailbox::new(MemoryMailbox::new(), |_, _| None);
+    let db = open_at(StoreLocation::Memory, |config| {
+        config.passphrase = Some("1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE".into());
+        config.batch_window = Duration::ZERO;
+    })
+    .await;
+    db.set_remote_storage(Some(Arc::new(mailbox.clone()))).await;
+    assert!(db.connect().await.unwrap().is_online());
+    let (writer, mut count) = (db.clone(), 0);
+    mailbox.set(move |_, _| {
+        count += 1;
+        let row = json!({"n": count});
+        let table = writer.table("t");
+        let write = table.put(format!("r{count}"), &row);
+        futures_util::FutureExt::now_or_never(write).expect("a single write is done at once").unwrap();
+        None
+    });
+    db.table("t").put("first", &json!({"n": 0})).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), db.sync()).await.unwrap().unwrap();
+    mailbox.set(|_, _| None);
+    let waiting = db.status().await.unwrap().pending.count;
+    assert!((1..30).contains(&waiting), "{waiting}");
+    db.sync().await.unwrap();
+    assert_eq!(db.status().await.unwrap().pending.count, 0);
+}

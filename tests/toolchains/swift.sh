@@ -13,10 +13,11 @@ swift_run() {
 }
 
 # swift_scratch HEADER… : prints a folder for build products, outside the tree. `swift build` does not see that
-# a C header changed and keeps what it compiled against the old one, so the folder begins afresh when one did.
+# a C header changed and keeps what it compiled against the old one, nor that a source is gone; the folder begins
+# afresh when either happened.
 swift_scratch() {
   local scratch="$CACHE/swift-build" stamp
-  stamp="$(sha256sum "$@")" || return 1
+  stamp="$(sha256sum "$@" && git ls-files swift Package.swift)" || return 1
   if [ "$(cat "$scratch/headers" 2>/dev/null)" != "$stamp" ]; then
     rm -rf "$scratch" && mkdir -p "$scratch" && printf '%s\n' "$stamp" >"$scratch/headers" || return 1
   fi

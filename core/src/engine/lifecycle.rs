@@ -170,6 +170,11 @@ impl Interocitor {
         inner.exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await).await
     }
 
+    /// Whether [`shutdown`](Self::shutdown) was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.inner.is_shut_down.load(Ordering::Acquire)
+    }
+
     /// Ends everything and lets go of the store. Calls after it answer `SHUT_DOWN`.
     ///
     /// # Errors

@@ -97,6 +97,11 @@ impl Tx<'_> {
         self.add_pieces(seq, first, ops)
     }
 
+    /// Number of the last record, the open one included; -1 where there is none.
+    pub(crate) fn last_record(&self) -> Result<i64> {
+        Ok(self.sql("SELECT coalesce(max(seq), -1) FROM outbox")?.query_row([], |row| row.get(0))?)
+    }
+
     /// Adds a batch of its own.
     pub(crate) fn add_batch(&self, ops: &OpWriter, now_ms: u64, part: Option<(u64, u64)>) -> Result<i64> {
         let seq = self.add_record(now_ms, part)?;
@@ -128,13 +133,14 @@ impl Tx<'_> {
         state: &EngineState,
         limit: usize,
         after: i64,
+        until: i64,
     ) -> Result<Vec<OutboxRecord>> {
         let open = state.open_batch.map_or(-1, |(seq, _)| seq);
         let mut statement = self.sql(
             "SELECT seq, opened_ms, part, parts, entry_id, entry_clock, entry_seq FROM outbox
-             WHERE seq <> ?1 AND seq > ?3 ORDER BY seq LIMIT ?2",
+             WHERE seq <> ?1 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?2",
         )?;
-        let mut rows = statement.query(params![open, signed(limit as u64), after])?;
+        let mut rows = statement.query(params![open, signed(limit as u64), after, until])?;
         let mut records = Vec::new();
         while let Some(row) = rows.next()? {
             let id: Option<String> = row.get(4)?;

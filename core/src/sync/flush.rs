@@ -71,14 +71,20 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
     let seen = ctx.read(page::latest_entry)?;
     let mut latest = head.clone();
     let mut after = -1;
+    // What is written from now on is for the next flush: an app that writes whenever the mailbox is asked
+    // for something must not keep this one from ending.
+    let mut until = ctx.read(|tx| tx.last_record())?;
     loop {
         let beat: Vec<Clock> = latest.iter().chain(&manifest.watermark).chain(&seen).cloned().collect();
         let passed = head.clone();
         let mesh_id = manifest.mesh_id.clone();
         let round = {
             let link = Arc::clone(link);
-            ctx.blocking(move |ctx| prepare(ctx, &link, &mesh_id, &beat, passed.as_ref(), after)).await?
+            ctx.blocking(move |ctx| prepare(ctx, &link, &mesh_id, &beat, passed.as_ref(), (after, until)))
+                .await?
         };
+        until = until.max(round.until);
+        let round = round.uploads;
         let Some(last) = round.iter().map(|upload| upload.record).max() else { break };
         after = last;
         let mut outcomes =
@@ -87,7 +93,7 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
         while let Some((upload, outcome)) = outcomes.next().await {
             match outcome {
                 Ok(()) => {
-                    confirm(ctx, &upload)?;
+                    until = until.max(confirm(ctx, &upload)?);
                     flushed.files += 1;
                     latest = latest.max(Some(upload.binding.clock));
                 }
@@ -127,6 +133,13 @@ struct Upload {
     again: bool,
 }
 
+/// What is uploaded next.
+struct Round {
+    uploads: Vec<Upload>,
+    /// The last record of this flush: parts of a record that was split come behind all others.
+    until: i64,
+}
+
 /// Binds the next records and encodes them.
 fn prepare(
     ctx: &Context,
@@ -134,16 +147,16 @@ fn prepare(
     mesh_id: &str,
     beat: &[Clock],
     head: Option<&Clock>,
-    after: i64,
-) -> Result<Vec<Upload>> {
+    (after, until): (i64, i64),
+) -> Result<Round> {
     let now_ms = ctx.host.now_ms();
-    let bound = ctx.store.write_with(Durability::Power, |tx| {
+    let (bound, until) = ctx.store.write_with(Durability::Power, |tx| {
         let mut engine = tx.engine()?;
         engine.open_batch = None;
-        split_large(tx, &engine, after)?;
+        let until = split_large(tx, &engine, after, until)?;
         let mut bound = Vec::new();
         let mut bytes = 0;
-        for record in tx.closed_records(&engine, ROUND, after)? {
+        for record in tx.closed_records(&engine, ROUND, after, until)? {
             let ops = tx.record_ops(record.seq)?;
             bytes += ops.iter().map(|op| op.state.cells.len() * 96 + 96).sum::<usize>();
             let again = record
@@ -160,13 +173,13 @@ fn prepare(
             }
         }
         tx.set_engine(&engine)?;
-        Ok(bound)
+        Ok((bound, until))
     })?;
     let mut uploads = Vec::new();
     for (record, binding, again, ops) in bound {
         uploads.push(encode(ctx, link, mesh_id, &record, binding, again, &ops)?);
     }
-    Ok(uploads)
+    Ok(Round { uploads, until })
 }
 
 fn bind(
@@ -215,9 +228,11 @@ fn encode(
     Ok(Upload { record: record.seq, binding, name, body, again })
 }
 
-/// Replaces records that are too large for one file by parts, all in this transaction.
-fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64) -> Result<()> {
-    for record in tx.closed_records(engine, ROUND, after)? {
+/// Replaces records that are too large for one file by parts, all in this transaction. Gives the last record
+/// of the flush.
+fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Result<i64> {
+    let mut last = until;
+    for record in tx.closed_records(engine, ROUND, after, until)? {
         if record.binding.is_some()
             || record.part.is_some()
             || tx.record_bytes(record.seq)? < SPLIT_AT as u64 / 4
@@ -243,11 +258,11 @@ fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64) -> Result<()> {
         }
         let count = parts.len() as u64;
         for (part, ops) in (1..).zip(&parts) {
-            tx.add_batch(ops, record.opened_ms, Some((part, count)))?;
+            last = last.max(tx.add_batch(ops, record.opened_ms, Some((part, count)))?);
         }
         tx.remove_record(record.seq)?;
     }
-    Ok(())
+    Ok(last)
 }
 
 async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
@@ -268,19 +283,22 @@ async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
     (upload, outcome)
 }
 
-/// The mailbox has it: a receipt, since we need not read our own file, and out of the outbox.
-fn confirm(ctx: &Context, upload: &Upload) -> Result<()> {
+/// The mailbox has it: a receipt, since we need not read our own file, and out of the outbox. Gives the record
+/// that has to go out in its place, or -1.
+fn confirm(ctx: &Context, upload: &Upload) -> Result<i64> {
     let now_ms = ctx.host.now_ms();
     ctx.write(|tx| {
         tx.add_receipt(&upload.name)?;
+        let mut next = -1;
         if upload.again {
             let mut ops = OpWriter::default();
             for op in tx.record_ops(upload.record)? {
                 ops.push(&op.table, &op.row_id, &op.state);
             }
-            tx.add_batch(&ops, now_ms, None)?;
+            next = tx.add_batch(&ops, now_ms, None)?;
         }
-        tx.remove_record(upload.record)
+        tx.remove_record(upload.record)?;
+        Ok(next)
     })
 }
 

@@ -1,0 +1,194 @@
+package dev.interocitor
+
+import kotlinx.serialization.modules.EmptySerializersModule
+import kotlinx.serialization.modules.SerializersModule
+import java.io.File
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import dev.interocitor.ffi.Configuration as FfiConfiguration
+import dev.interocitor.ffi.JoinPolicy as FfiJoinPolicy
+import dev.interocitor.ffi.MergeRule as FfiMergeRule
+import dev.interocitor.ffi.MergeStrategy as FfiMergeStrategy
+import dev.interocitor.ffi.MeshConfiguration as FfiMeshConfiguration
+import dev.interocitor.ffi.Publish as FfiPublish
+import dev.interocitor.ffi.SchemaPolicy as FfiSchemaPolicy
+
+/**
+ * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
+ * Its text never shows the passphrase.
+ *
+ * @property appName name of the app, for logs and peers.
+ */
+public class Configuration(public val appName: String) {
+    /** The store's file; made where it is missing, its folder is not. Null: in memory, gone with the database. */
+    public var path: File? = null
+
+    /** The mesh's folder in the mailbox, `/Todo`; null: local only. */
+    public var remotePath: String? = null
+
+    /** The mesh's passphrase; null: from the credential store, else made when a mesh is founded. */
+    public var passphrase: String? = null
+
+    /** Whether the mesh is encrypted. */
+    public var encrypted: Boolean = true
+
+    /** Where passphrase and mesh id are kept between runs; null: nowhere. */
+    public var credentials: CredentialStore? = null
+
+    /** How biometrics guard a second copy of the passphrase; null: not at all. */
+    public var biometrics: BiometricPrompt? = null
+
+    /** Fixes the device id; null: one is made for this store. */
+    public var deviceId: String? = null
+
+    /** Name of this device, shown to peers; it is not encrypted. */
+    public var deviceName: String? = null
+
+    /** `ios`, `android`, `desktop`, `web`, `worker` or `tv`. */
+    public var deviceType: String? = null
+
+    /** Whether a mesh founded by this device lets only [serverId] compact. */
+    public var serverManaged: Boolean = false
+
+    /** Who writes manifests; on a managed mesh all participants configure the same. */
+    public var serverId: String = "server_relay_1"
+
+    /**
+     * Tables, indexes and merge strategies that the app declares, as JSON:
+     * `{"version":1,"tables":{"todos":{"fields":{"done":{"kind":"boolean","index":true}}}}}`.
+     */
+    public var schema: String? = null
+
+    /** What to do when the app declares a greater schema version than the mesh has. */
+    public var schemaPolicy: SchemaPolicy = SchemaPolicy.EXACT
+
+    /** How values merge where neither the schema's field nor its table says so. */
+    public var mergeStrategy: MergeStrategy = MergeStrategy.LAST_WRITER_WINS
+
+    /** What to do with local rows when the mailbox holds another mesh. */
+    public var joinPolicy: JoinPolicy = JoinPolicy.RESET_TO_REMOTE
+
+    /** What travels when a row changes. */
+    public var publish: Publish = Publish.FULL_ROWS
+
+    /** Every commit waits for the disk instead of the write-ahead log only. */
+    public var fullDurability: Boolean = false
+
+    /** Single writes within this time are published as one batch; zero: each by itself. */
+    public var batchWindow: Duration = 1.seconds
+
+    /** How long after the last write a flush starts by itself. */
+    public var flushDebounce: Duration = 2.seconds
+
+    /** So many batches since the last flush start one at once. */
+    public var flushThreshold: Int = 50
+
+    /** Time between polls of an idle mailbox. */
+    public var pollInterval: Duration = 30.seconds
+
+    /** Deadline of each stage of a connect. */
+    public var connectStageTimeout: Duration = 15_000.milliseconds
+
+    /** Whether a connected database polls and flushes by itself. */
+    public var autoSync: Boolean = true
+
+    /** Serializers for contextual and polymorphic columns. */
+    public var serializersModule: SerializersModule = EmptySerializersModule()
+
+    private val mergeRules = mutableListOf<FfiMergeRule>()
+
+    /** Merges a column of a table by a function of the app; without a column, all that have no rule of their own. */
+    public fun merge(table: String, field: String? = null, function: MergeFunction) {
+        mergeRules += FfiMergeRule(table, field, ForeignMergeFunction(function))
+    }
+
+    override fun toString(): String = "Configuration(appName=$appName, path=$path, remotePath=$remotePath)"
+
+    internal fun asFfi() = FfiConfiguration(
+        appName = appName,
+        path = path?.path,
+        remotePath = remotePath,
+        passphrase = passphrase,
+        encrypted = encrypted,
+        credentials = credentials?.let(::ForeignCredentialStore),
+        biometrics = biometrics?.let(::ForeignBiometricPrompt),
+        deviceId = deviceId,
+        deviceName = deviceName,
+        deviceType = deviceType,
+        serverManaged = serverManaged,
+        serverId = serverId,
+        schema = schema,
+        schemaPolicy = schemaPolicy.ffi,
+        merge = mergeStrategy.ffi,
+        mergeRules = mergeRules.toList(),
+        joinPolicy = joinPolicy.ffi,
+        publish = publish.ffi,
+        fullDurability = fullDurability,
+        batchWindowMs = batchWindow.inWholeMilliseconds,
+        flushDebounceMs = flushDebounce.inWholeMilliseconds,
+        flushThreshold = when {
+            flushThreshold < 0 -> throw invalid("flushThreshold is below zero; give the number of batches")
+            else -> flushThreshold.toUInt()
+        },
+        pollIntervalMs = pollInterval.inWholeMilliseconds,
+        connectStageTimeoutMs = connectStageTimeout.inWholeMilliseconds,
+        autoSync = autoSync,
+    )
+}
+
+/**
+ * Which mesh a device is to take part in. Its text never shows the passphrase.
+ *
+ * @property remotePath the mesh's folder in the mailbox.
+ * @property passphrase its passphrase, where it is known.
+ * @property encrypted whether it is encrypted.
+ */
+public class MeshConfiguration(
+    public val remotePath: String,
+    public val passphrase: String? = null,
+    public val encrypted: Boolean = true,
+) {
+    override fun toString(): String = "MeshConfiguration(remotePath=$remotePath, encrypted=$encrypted)"
+
+    internal fun asFfi() = FfiMeshConfiguration(remotePath, passphrase, encrypted)
+}
+
+/** What a device does whose app declares a greater schema version than the mesh. */
+public enum class SchemaPolicy(internal val ffi: FfiSchemaPolicy) {
+    /** It refuses to connect. */
+    EXACT(FfiSchemaPolicy.EXACT),
+
+    /** It connects; its next compaction raises the mesh's number. */
+    MIGRATE(FfiSchemaPolicy.MIGRATE),
+}
+
+/** How two values of one column become one. */
+public enum class MergeStrategy(internal val ffi: FfiMergeStrategy) {
+    /** The later write wins. */
+    LAST_WRITER_WINS(FfiMergeStrategy.LAST_WRITER_WINS),
+
+    /** As the JavaScript client documents it: the later write wins with a fixed rule for ties. */
+    REMOTE_WINS(FfiMergeStrategy.REMOTE_WINS),
+
+    /** As the JavaScript client documents it: the later write wins with a fixed rule for ties. */
+    LOCAL_WINS(FfiMergeStrategy.LOCAL_WINS),
+}
+
+/** What a device does whose store belongs to another mesh than the mailbox. */
+public enum class JoinPolicy(internal val ffi: FfiJoinPolicy) {
+    /** The local rows make way for those of the mailbox; a copy of the store is kept beside it. */
+    RESET_TO_REMOTE(FfiJoinPolicy.RESET_TO_REMOTE),
+
+    /** The local rows are kept and published into the mailbox's mesh. */
+    MERGE_WITH_REMOTE(FfiJoinPolicy.MERGE_WITH_REMOTE),
+}
+
+/** What travels when a row changes. */
+public enum class Publish(internal val ffi: FfiPublish) {
+    /** The whole row with the clocks of its columns. */
+    FULL_ROWS(FfiPublish.FULL_ROWS),
+
+    /** Only the written columns: for meshes where older JavaScript clients use `remote-wins`. */
+    CHANGED_COLUMNS(FfiPublish.CHANGED_COLUMNS),
+}

@@ -1,0 +1,70 @@
+package dev.interocitor
+
+import dev.interocitor.ffi.BiometricPrompt as FfiBiometricPrompt
+import dev.interocitor.ffi.CredentialStore as FfiCredentialStore
+import dev.interocitor.ffi.StoredCredentials as FfiStoredCredentials
+
+/**
+ * What is remembered for one store. Its text never shows secrets.
+ *
+ * @property passphrase the mesh passphrase; null for a mesh without encryption, or where only biometrics open it.
+ * @property deviceId the device that saved it.
+ * @property meshId the mesh that it opens, once that is known.
+ * @property sealed the passphrase once more, as [BiometricPrompt.seal] gave it.
+ */
+public class StoredCredentials(
+    public val passphrase: String?,
+    public val deviceId: String,
+    public val meshId: String?,
+    public val sealed: ByteArray?,
+) {
+    override fun toString(): String = "StoredCredentials(deviceId=$deviceId, meshId=$meshId)"
+}
+
+/**
+ * A safe place for credentials: a keychain. Where it cannot be used now, throw
+ * [InterocitorException.Credential] with the code `CREDENTIALS_UNAVAILABLE`.
+ */
+public interface CredentialStore {
+    /** What was saved under a name. */
+    public suspend fun load(name: String): StoredCredentials?
+
+    /** Saves under a name, replacing what was there. */
+    public suspend fun save(name: String, credentials: StoredCredentials)
+
+    /** Removes what was saved under a name. */
+    public suspend fun clear(name: String)
+}
+
+/**
+ * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
+ * prompt that asks for it. Throw [InterocitorException.Cancelled] with `USER_CANCELLED`, or
+ * [InterocitorException.Credential] with `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ */
+public interface BiometricPrompt {
+    /** Seals a secret, so that only [unseal] on this device gives it back. `reason` is shown to the user. */
+    public suspend fun seal(secret: ByteArray, reason: String): ByteArray
+
+    /** Opens what was sealed. `reason` is shown to the user. */
+    public suspend fun unseal(sealed: ByteArray, reason: String): ByteArray
+}
+
+internal class ForeignCredentialStore(private val store: CredentialStore) : FfiCredentialStore {
+    override suspend fun load(name: String): FfiStoredCredentials? = appCode("the credential store") {
+        store.load(name)?.run { FfiStoredCredentials(passphrase, deviceId, meshId, sealed) }
+    }
+
+    override suspend fun save(name: String, credentials: FfiStoredCredentials) = appCode("the credential store") {
+        store.save(name, credentials.run { StoredCredentials(passphrase, deviceId, meshId, sealed) })
+    }
+
+    override suspend fun clear(name: String) = appCode("the credential store") { store.clear(name) }
+}
+
+internal class ForeignBiometricPrompt(private val prompt: BiometricPrompt) : FfiBiometricPrompt {
+    override suspend fun seal(secret: ByteArray, reason: String): ByteArray =
+        appCode("the biometric prompt") { prompt.seal(secret, reason) }
+
+    override suspend fun unseal(sealed: ByteArray, reason: String): ByteArray =
+        appCode("the biometric prompt") { prompt.unseal(sealed, reason) }
+}

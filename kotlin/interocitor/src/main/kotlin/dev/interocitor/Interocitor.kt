@@ -1,0 +1,267 @@
+package dev.interocitor
+
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.withContext
+import kotlinx.serialization.KSerializer
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.serializer
+import java.io.File
+import kotlin.time.Duration
+import dev.interocitor.ffi.Interocitor as FfiInterocitor
+
+/**
+ * A local database and, once connected, a member of a mesh.
+ *
+ * ```
+ * val db = Interocitor.open("todo") { path = File(folder, "todo.db"); remotePath = "/Todo" }
+ * val todos = db.table<Todo>("todos")
+ * val id = todos.add(Todo("Buy milk"))
+ * todos.patch(id) { set(Todo::done, true) }
+ * db.setRemoteStorage(Mailbox.folder(File("/path/to/a/synced/folder")))
+ * db.connect()
+ * ```
+ *
+ * Functions may be called from any thread and never block it for long. Cancelling the coroutine gives up the call;
+ * what it was to write is then either written as a whole or not at all.
+ *
+ * A database lives until [shutdown], which waits for its end; there is no blocking `close`. For a short life there is
+ * [use].
+ */
+public class Interocitor private constructor(private val inner: FfiInterocitor, private val json: RowJson) {
+    private val ended = Job()
+
+    /** Name of the app, as configured. */
+    public val appName: String get() = inner.appName()
+
+    /** Id of this device in its mesh. */
+    public val deviceId: String get() = inner.deviceId()
+
+    /** Sets which mesh to take part in, from the next connect on. */
+    public suspend fun configureMesh(mesh: MeshConfiguration) {
+        withContext(Dispatchers.IO) { engine { inner.configureMesh(mesh.asFfi()) } }
+    }
+
+    /** Sets the mailbox, or takes it away. A connection to the former one ends. */
+    public suspend fun setRemoteStorage(mailbox: Mailbox?) {
+        engine { inner.setRemoteStorage(mailbox?.inner) }
+    }
+
+    /**
+     * Connects to the mailbox: founds the mesh where it is certainly empty, else takes part in the one that is there,
+     * pulls, and publishes what waits.
+     */
+    public suspend fun connect(): Connection = engine { inner.connect() }.asPublic()
+
+    /** Takes part in a mesh that exists, as an invitation describes it. Never founds one. */
+    public suspend fun join(mesh: MeshConfiguration): Connection = engine { inner.join(mesh.asFfi()) }.asPublic()
+
+    /** Founds the mesh of this store anew in a mailbox that lost it, from the rows that are here, and connects. */
+    public suspend fun rebuildRemote(): Connection = engine { inner.rebuildRemote() }.asPublic()
+
+    /** Ends the connection. What was written stays and is published after the next connect. */
+    public suspend fun disconnect() {
+        engine { inner.disconnect() }
+    }
+
+    /** Reads what is new in the mailbox; gives the number of changed rows. */
+    public suspend fun pull(): Long = engine { inner.pull() }
+
+    /** Publishes what waits; gives the number of change files that the mailbox acknowledged. */
+    public suspend fun flush(): Long = engine { inner.flush() }
+
+    /** Pulls, publishes and acknowledges. */
+    public suspend fun sync() {
+        engine { inner.sync() }
+    }
+
+    /**
+     * Connects where that is needed and exchanges once, within the deadline: for the short time that an operating
+     * system gives to an app in the background.
+     */
+    public suspend fun syncOnce(deadline: Duration) {
+        engine { inner.syncOnce(deadline.inWholeMilliseconds) }
+    }
+
+    /** Tells whether the user sees the app: in the background it polls ten times as seldom. */
+    public fun setForeground(isForeground: Boolean) {
+        engineNow { inner.setForeground(isForeground) }
+    }
+
+    /**
+     * Lets go of every file and lock, so that the operating system may freeze the app. Returns when no lock is held
+     * any more; calls answer `SUSPENDED` until [resume].
+     */
+    public suspend fun suspend() {
+        engine { inner.suspend() }
+    }
+
+    /** Takes the files up again after [suspend], and exchanges at once where the database is connected. */
+    public suspend fun resume() {
+        engine { inner.resume() }
+    }
+
+    /** Ends everything and lets go of the store; flows of this database complete. Calls after it answer `SHUT_DOWN`. */
+    public suspend fun shutdown() {
+        engine { inner.shutdown() }
+        ended.complete()
+    }
+
+    /** Runs the block, and shuts the database down after it, whatever happens. */
+    public suspend inline fun <R> use(block: (Interocitor) -> R): R {
+        try {
+            return block(this)
+        } finally {
+            withContext(NonCancellable) { shutdown() }
+        }
+    }
+
+    /** A table of rows of a `@Serializable` class, or of `JsonObject`. It is made by its first write. */
+    public inline fun <reified T : Any> table(name: String): Table<T> = table(name, serializer<T>())
+
+    /**
+     * A table of rows that this serializer writes as objects.
+     *
+     * @throws InterocitorException.Rejected where it writes something else.
+     */
+    public fun <T : Any> table(name: String, serializer: KSerializer<T>): Table<T> {
+        val codec = RowCodec(name, serializer, json)
+        return Table(engineNow { inner.table(name) }, codec)
+    }
+
+    /** Names of all tables that hold or held rows. */
+    public suspend fun tableNames(): List<String> = engine { inner.tableNames() }
+
+    /**
+     * All or nothing: the writes of the block are stored in one transaction when it ends, and published as one change.
+     * Where it throws, nothing is written. Reads within it see its writes through [BatchTable.row] only.
+     *
+     * ```
+     * db.batch {
+     *     table<Todo>("todos").delete(id)
+     *     table<Entry>("log").add(Entry("tidied up"))
+     * }
+     * ```
+     *
+     * @return what the block returns.
+     */
+    public suspend fun <R> batch(block: suspend Batch.() -> R): R {
+        val batch = Batch(engine { inner.beginBatch() }, json)
+        try {
+            val result = batch.block()
+            engine { batch.inner.commit() }
+            return result
+        } finally {
+            batch.end()
+        }
+    }
+
+    /** The whole store: `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`. */
+    public suspend fun dump(): JsonObject {
+        val text = engine { inner.dump() }
+        return withContext(Dispatchers.Default) { parseJson(text).jsonObject }
+    }
+
+    /**
+     * Everything that happens while it is collected. A collector that falls behind is told so ([Event.Lagged]); it
+     * holds up nobody. Completes when the database is shut down.
+     */
+    public val events: Flow<Event> get() = events(inner, ended)
+
+    /** How things stand. */
+    public suspend fun status(): Status = engine { inner.status() }.asPublic()
+
+    /** State of the connection, always the current one. */
+    public val connectionState: StateFlow<ConnectionState> get() = connectionWatch.state
+
+    private val connectionWatch by lazy { ConnectionWatch(inner, ended) }
+
+    /** The devices of the mesh, read from the mailbox. */
+    public suspend fun devices(): List<Device> = engine { inner.devices() }.map { it.asPublic() }
+
+    /** Files of the mailbox that cannot be read. */
+    public suspend fun quarantined(): List<QuarantinedFile> = engine { inner.quarantined() }.map { it.asPublic() }
+
+    /**
+     * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it is:
+     * everything.
+     */
+    public fun getPassphrase(): String? = engineNow { inner.getPassphrase() }
+
+    /**
+     * Uses another passphrase from the next connect on. It is checked against the mesh there, and saved only when it
+     * opens it.
+     */
+    public suspend fun setPassphrase(passphrase: String) {
+        withContext(Dispatchers.IO) { engine { inner.setPassphrase(passphrase) } }
+    }
+
+    /** Keeps a copy of the passphrase that only biometrics open. `reason` is shown to the user. */
+    public suspend fun secureWithBiometrics(reason: String) {
+        engine { inner.secureWithBiometrics(reason) }
+    }
+
+    /** Takes the passphrase from the copy that biometrics open. `reason` is shown to the user. */
+    public suspend fun restoreWithBiometrics(reason: String) {
+        engine { inner.restoreWithBiometrics(reason) }
+    }
+
+    /** Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept. */
+    public suspend fun clearCredentials() {
+        engine { inner.clearCredentials() }
+    }
+
+    /** Credentials of sub-stores, kept beside the rows and never synced. */
+    public val connectedStores: ConnectedStores by lazy { ConnectedStores(inner.connectedStores()) }
+
+    override fun toString(): String = "Interocitor($appName)"
+
+    public companion object {
+        /** Version of the engine. */
+        public val version: String
+            get() {
+                Native.load()
+                return dev.interocitor.ffi.libraryVersion()
+            }
+
+        /**
+         * Opens the local database, making it where it is missing. Ready for local work at once; the network is not
+         * touched.
+         *
+         * @throws InterocitorException where the store cannot be opened or the configuration is unusable.
+         * @throws MissingNativeLibraryError where the app is packed without the engine's library.
+         */
+        public suspend fun open(configuration: Configuration): Interocitor {
+            withContext(Dispatchers.IO) { Native.load() }
+            val inner = engine { FfiInterocitor.open(configuration.asFfi()) }
+            return Interocitor(inner, RowJson(configuration.serializersModule))
+        }
+
+        /** As [open], configured by a block. */
+        public suspend inline fun open(appName: String, configure: Configuration.() -> Unit = {}): Interocitor =
+            open(Configuration(appName).apply(configure))
+
+        /**
+         * Sends log lines of at least this level to the sink, or nowhere. Values, keys and passphrases are never
+         * logged. Lines wait in a bounded queue for a thread of their own; where the sink is too slow, the number of
+         * those that were left out is logged instead.
+         */
+        public fun setLogSink(sink: LogSink?, level: LogLevel = LogLevel.INFO) {
+            Native.load()
+            engineNow { dev.interocitor.ffi.setLogSink(sink?.let(::ForeignLogSink), level.asFfi()) }
+        }
+
+        /**
+         * Moves a store that cannot be opened (`STORE_CORRUPT`) out of the way, with its log, and returns where it is
+         * now. The next open starts empty and can join the mesh again.
+         */
+        public suspend fun setAsideStore(path: File): File {
+            withContext(Dispatchers.IO) { Native.load() }
+            return File(engine { dev.interocitor.ffi.setAsideStore(path.path) })
+        }
+    }
+}

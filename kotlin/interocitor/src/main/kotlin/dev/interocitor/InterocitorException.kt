@@ -1,0 +1,163 @@
+package dev.interocitor
+
+/**
+ * Why a call failed, by what an app can do about it.
+ *
+ * A cancelled coroutine sees its own `CancellationException`, never one of these.
+ *
+ * @property code stable and the same in every language; see [ErrorCode].
+ * @property reason what happened and what to do, for people.
+ * @property isRetryable whether the same call may succeed later by itself.
+ */
+public sealed class InterocitorException(
+    public val code: String,
+    public val reason: String,
+    public val isRetryable: Boolean,
+    cause: Throwable? = null,
+) : Exception("$code: $reason", cause) {
+
+    /** The mailbox cannot be reached or used now: `OFFLINE`, `REMOTE_TIMEOUT`, `REMOTE_ACCESS`, `QUOTA_FULL`. */
+    public class Remote(code: String, reason: String, isRetryable: Boolean = true, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /**
+     * The mesh cannot be taken part in: `REMOTE_MISSING`, `REMOTE_ROLLBACK`, `MANIFEST_INVALID`, `MANIFEST_HASH`,
+     * `SCHEMA_MISMATCH`, `WRITER_MISMATCH`, `MESH_ENCRYPTION_MISMATCH`.
+     */
+    public class Mesh(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /**
+     * Passphrase, keychain or biometrics: `PASSPHRASE_REQUIRED`, `PASSPHRASE_WRONG`, `MESH_CREDENTIAL_MISMATCH`,
+     * `CREDENTIALS_UNAVAILABLE`, `CREDENTIAL_INVALIDATED`, `BIOMETRICS_UNAVAILABLE`.
+     *
+     * A [CredentialStore] or [BiometricPrompt] throws it as well.
+     */
+    public class Credential(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /** The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_BUSY`, `DISK_FULL`. */
+    public class Store(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /**
+     * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`, and
+     * `DECODE` as [Decode].
+     */
+    public open class Rejected(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /**
+     * A row that does not fit the class of its table (`DECODE`).
+     *
+     * @property table the table.
+     * @property rowId the row.
+     * @property field the column that does not fit, where that is known.
+     */
+    public class Decode(public val table: String, public val rowId: String, public val field: String?, reason: String) :
+        Rejected(ErrorCode.DECODE, reason)
+
+    /** Somebody broke it off: `CANCELLED`, `USER_CANCELLED`. */
+    public class Cancelled(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+
+    /** The database is not there to be used: `SHUT_DOWN`, `SUSPENDED`. */
+    public class Closed(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
+        InterocitorException(code, reason, isRetryable, cause)
+}
+
+/** The stable codes of [InterocitorException.code]. Newer engines may know more. */
+public object ErrorCode {
+    /** The mailbox cannot be reached. Writes wait and are tried again. */
+    public const val OFFLINE: String = "OFFLINE"
+
+    /** The mailbox did not answer in time. Writes wait and are tried again. */
+    public const val REMOTE_TIMEOUT: String = "REMOTE_TIMEOUT"
+
+    /** The mailbox refused, throttled or failed: sign in again, or wait; the reason says which. */
+    public const val REMOTE_ACCESS: String = "REMOTE_ACCESS"
+
+    /** The mailbox is full. Free space there; writes wait. */
+    public const val QUOTA_FULL: String = "QUOTA_FULL"
+
+    /** A mesh that this store knows is gone from the mailbox: check the remote path. */
+    public const val REMOTE_MISSING: String = "REMOTE_MISSING"
+
+    /** The mailbox shows an older state than before. */
+    public const val REMOTE_ROLLBACK: String = "REMOTE_ROLLBACK"
+
+    /** The mesh's manifest is damaged, edited or of a newer kind. */
+    public const val MANIFEST_INVALID: String = "MANIFEST_INVALID"
+
+    /** The mesh's manifest is not the one that its pointer names. */
+    public const val MANIFEST_HASH: String = "MANIFEST_HASH"
+
+    /** The mesh exists and no passphrase was given. */
+    public const val PASSPHRASE_REQUIRED: String = "PASSPHRASE_REQUIRED"
+
+    /** The passphrase opens nothing of this mesh, or is none. */
+    public const val PASSPHRASE_WRONG: String = "PASSPHRASE_WRONG"
+
+    /** The mesh is encrypted and this device is not, or the other way round. */
+    public const val MESH_ENCRYPTION_MISMATCH: String = "MESH_ENCRYPTION_MISMATCH"
+
+    /** The saved credential belongs to another mesh. */
+    public const val MESH_CREDENTIAL_MISMATCH: String = "MESH_CREDENTIAL_MISMATCH"
+
+    /** The app declares another schema version than the mesh has. */
+    public const val SCHEMA_MISMATCH: String = "SCHEMA_MISMATCH"
+
+    /** A managed mesh is written by another server id. */
+    public const val WRITER_MISMATCH: String = "WRITER_MISMATCH"
+
+    /** The local file cannot be opened: no folder, no permission, read-only. */
+    public const val STORE_OPEN: String = "STORE_OPEN"
+
+    /** The local file was written by a newer version: update the app. */
+    public const val STORE_NEWER: String = "STORE_NEWER"
+
+    /** The local file is damaged or something else; see [Interocitor.setAsideStore]. */
+    public const val STORE_CORRUPT: String = "STORE_CORRUPT"
+
+    /** Another process held the store for too long. */
+    public const val STORE_BUSY: String = "STORE_BUSY"
+
+    /** The local disk is full; nothing of the change was stored. */
+    public const val DISK_FULL: String = "DISK_FULL"
+
+    /** A value or a name is too large, or nested too deeply. */
+    public const val LIMIT: String = "LIMIT"
+
+    /** One change is larger than the mailbox accepts. */
+    public const val ENTRY_TOO_LARGE: String = "ENTRY_TOO_LARGE"
+
+    /** Another row holds that value in a unique column. */
+    public const val UNIQUE_VIOLATION: String = "UNIQUE_VIOLATION"
+
+    /** Something given is unusable; the reason says what. */
+    public const val INVALID_ARGUMENT: String = "INVALID_ARGUMENT"
+
+    /** A row does not fit the class of its table. */
+    public const val DECODE: String = "DECODE"
+
+    /** The keychain cannot be used now: unlock the device and try again. */
+    public const val CREDENTIALS_UNAVAILABLE: String = "CREDENTIALS_UNAVAILABLE"
+
+    /** No biometrics, none configured, or nothing secured yet. */
+    public const val BIOMETRICS_UNAVAILABLE: String = "BIOMETRICS_UNAVAILABLE"
+
+    /** Face or finger were enrolled anew, so the secured copy is lost. */
+    public const val CREDENTIAL_INVALIDATED: String = "CREDENTIAL_INVALIDATED"
+
+    /** The user dismissed a prompt. */
+    public const val USER_CANCELLED: String = "USER_CANCELLED"
+
+    /** The call was cancelled. */
+    public const val CANCELLED: String = "CANCELLED"
+
+    /** The database was suspended: [Interocitor.resume] first. */
+    public const val SUSPENDED: String = "SUSPENDED"
+
+    /** The database was shut down. */
+    public const val SHUT_DOWN: String = "SHUT_DOWN"
+}

@@ -1,0 +1,111 @@
+import Foundation
+internal import InterocitorBindings
+
+/// What is remembered for one store.
+public struct StoredCredentials: Hashable, Sendable {
+  /// The mesh passphrase; nil for a mesh without encryption, or where only biometrics open it.
+  public var passphrase: String?
+  /// The device that saved it.
+  public var deviceID: String
+  /// The mesh that it opens, once that is known.
+  public var meshID: String?
+  /// The passphrase once more, as ``BiometricPrompt/seal(_:reason:)`` gave it.
+  public var sealed: Data?
+
+  /// Credentials.
+  public init(passphrase: String? = nil, deviceID: String, meshID: String? = nil, sealed: Data? = nil) {
+    self.passphrase = passphrase
+    self.deviceID = deviceID
+    self.meshID = meshID
+    self.sealed = sealed
+  }
+}
+
+extension StoredCredentials: CustomStringConvertible, CustomReflectable {
+  /// Without secrets.
+  public var description: String { "StoredCredentials(deviceID: \(deviceID))" }
+  /// Without secrets.
+  public var customMirror: Mirror { Mirror(self, children: ["deviceID": deviceID]) }
+}
+
+/// A safe place for credentials: a keychain.
+///
+/// Where it cannot be used now, throw an ``InterocitorError`` with ``InterocitorError/Code/credentialsUnavailable``; of any
+/// other error only the type is told. Methods are called from several tasks at once.
+public protocol CredentialStore: Sendable {
+  /// What was saved under a name.
+  func load(_ name: String) async throws -> StoredCredentials?
+  /// Saves under a name, replacing what was there.
+  func save(_ name: String, _ credentials: StoredCredentials) async throws
+  /// Removes what was saved under a name.
+  func clear(_ name: String) async throws
+}
+
+/// The platform's biometrics: a key in secure hardware that only works while the user shows face or finger.
+///
+/// Throw an ``InterocitorError`` with ``InterocitorError/Code/userCancelled``,
+/// ``InterocitorError/Code/biometricsUnavailable`` or ``InterocitorError/Code/credentialInvalidated``.
+public protocol BiometricPrompt: Sendable {
+  /// Seals a secret, so that only ``unseal(_:reason:)`` on this device gives it back.
+  func seal(_ secret: Data, reason: String) async throws -> Data
+  /// Opens what was sealed.
+  func unseal(_ sealed: Data, reason: String) async throws -> Data
+}
+
+/// Credentials in memory, for tests and previews.
+public actor MemoryCredentialStore: CredentialStore {
+  private var saved: [String: StoredCredentials] = [:]
+
+  /// An empty store.
+  public init() {}
+  /// What was saved under a name.
+  public func load(_ name: String) -> StoredCredentials? { saved[name] }
+  /// Saves under a name.
+  public func save(_ name: String, _ credentials: StoredCredentials) { saved[name] = credentials }
+  /// Removes what was saved under a name.
+  public func clear(_ name: String) { saved[name] = nil }
+}
+
+/// A credential store of the app as the engine calls it.
+final class CredentialBridge: InterocitorBindings.CredentialStore {
+  private let store: any CredentialStore
+
+  init(_ store: any CredentialStore) { self.store = store }
+
+  func load(name: String) async throws -> InterocitorBindings.StoredCredentials? {
+    do {
+      return try await store.load(name).map {
+        .init(passphrase: $0.passphrase, deviceId: $0.deviceID, meshId: $0.meshID, sealed: $0.sealed)
+      }
+    } catch { throw InterocitorError.failure(error) }
+  }
+
+  func save(name: String, credentials: InterocitorBindings.StoredCredentials) async throws {
+    do {
+      try await store.save(
+        name,
+        StoredCredentials(
+          passphrase: credentials.passphrase, deviceID: credentials.deviceId, meshID: credentials.meshId,
+          sealed: credentials.sealed))
+    } catch { throw InterocitorError.failure(error) }
+  }
+
+  func clear(name: String) async throws {
+    do { try await store.clear(name) } catch { throw InterocitorError.failure(error) }
+  }
+}
+
+/// A prompt of the app as the engine calls it.
+final class BiometricBridge: InterocitorBindings.BiometricPrompt {
+  private let prompt: any BiometricPrompt
+
+  init(_ prompt: any BiometricPrompt) { self.prompt = prompt }
+
+  func seal(secret: Data, reason: String) async throws -> Data {
+    do { return try await prompt.seal(secret, reason: reason) } catch { throw InterocitorError.failure(error) }
+  }
+
+  func unseal(sealed: Data, reason: String) async throws -> Data {
+    do { return try await prompt.unseal(sealed, reason: reason) } catch { throw InterocitorError.failure(error) }
+  }
+}

@@ -1,0 +1,155 @@
+internal import InterocitorBindings
+
+/// Something that happened. Never holds values, keys or passphrases. New kinds may come with new versions, so a `switch`
+/// over them needs a `default`.
+public enum Event: Hashable, Sendable {
+  /// Rows have new values or came to life.
+  case change(table: String, rowIDs: [String])
+  /// Rows were deleted.
+  case delete(table: String, rowIDs: [String])
+  /// This listener fell behind: read again what you show.
+  case lagged
+  /// A pull began.
+  case syncStart
+  /// A pull ended; so many rows changed.
+  case syncComplete(entriesMerged: Int)
+  /// A pull failed.
+  case syncError(code: InterocitorError.Code, reason: String)
+  /// Publishing began, with so many batches.
+  case flushStart(entryCount: Int)
+  /// So many change files are in the mailbox, and so many batches still wait.
+  case flushProgress(published: Int, waiting: Int)
+  /// Publishing ended.
+  case flushComplete
+  /// Publishing failed; what is left waits.
+  case flushError(code: InterocitorError.Code, reason: String)
+  /// A snapshot is being adopted.
+  case rehydrateStart(epoch: Int)
+  /// A snapshot was adopted.
+  case rehydrateComplete(rowCount: Int)
+  /// The state of the connection changed.
+  case connectionChanged(state: ConnectionState)
+  /// A connect found this mesh.
+  case connectState(
+    remotePath: String, deviceID: String, localEpoch: Int, remoteEpoch: Int, meshID: String, encrypted: Bool
+  )
+  /// A connect had nothing to do.
+  case connectNoop(cause: String)
+  /// A connect failed at this stage.
+  case connectError(stage: String, code: InterocitorError.Code, reason: String)
+  /// The store changes to another mesh.
+  case joinExistingMesh(
+    previousMeshID: String, nextMeshID: String, policy: String, localRowCount: Int, queuedChangeCount: Int
+  )
+  /// A connection ended.
+  case transportTeardown(cause: String)
+  /// The mailbox is asked for access.
+  case authRequired
+  /// The mailbox gave access.
+  case authComplete
+  /// A mesh was configured.
+  case meshConfigured(deviceID: String, encrypted: Bool, hadPassphrase: Bool)
+  /// It is settled how bodies are encrypted.
+  case encryptionResolved(strategy: String, encrypted: Bool)
+  /// Credentials were taken from where they are kept.
+  case credentialsRestored(source: String, deviceIDChanged: Bool, hadPassphrase: Bool)
+  /// Credentials were saved.
+  case credentialsPersisted(deviceID: String, encrypted: Bool)
+  /// The saved credentials were written by another copy of the store.
+  case credentialsConflict(storedDeviceID: String, activeDeviceID: String)
+  /// The saved credentials belong to another mesh.
+  case credentialsMeshMismatch(storedMeshID: String, activeMeshID: String)
+  /// A file could not be read; it is in quarantine and sync goes on.
+  case decodeError(path: String, reason: String)
+  /// The app and the mesh have different schema versions.
+  case schemaMismatch(localVersion: Int, remoteVersion: Int)
+  /// A clock is further from the wall clock than five minutes.
+  case clockSkew(device: String, ahead: Duration)
+  /// Two values met under one clock; the greater one was kept.
+  case mergeTie(table: String, rowID: String, field: String)
+  /// A peer's row holds a value that is unique here.
+  case uniqueDuplicate(table: String, rowID: String, field: String)
+  /// The mailbox shows an older state than was seen before.
+  case remoteRollback(knownGeneration: Int, generation: Int, knownEpoch: Int, epoch: Int)
+  /// The mailbox refused or failed; tried again after the wait.
+  case remoteAccess(code: InterocitorError.Code, reason: String, retryIn: Duration)
+  /// Anything else: the name and the whole event as JSON.
+  case other(name: String, json: String)
+}
+
+extension Event {
+  init(_ event: InterocitorBindings.Event) {
+    self =
+      switch event {
+      case .change(let table, let rowIds):
+        .change(table: table, rowIDs: rowIds)
+      case .delete(let table, let rowIds):
+        .delete(table: table, rowIDs: rowIds)
+      case .lagged: .lagged
+      case .syncStart: .syncStart
+      case .syncComplete(let entriesMerged):
+        .syncComplete(entriesMerged: Int(entriesMerged))
+      case .syncError(let code, let reason):
+        .syncError(code: .init(rawValue: code), reason: reason)
+      case .flushStart(let entryCount):
+        .flushStart(entryCount: Int(entryCount))
+      case .flushProgress(let published, let waiting):
+        .flushProgress(published: Int(published), waiting: Int(waiting))
+      case .flushComplete: .flushComplete
+      case .flushError(let code, let reason):
+        .flushError(code: .init(rawValue: code), reason: reason)
+      case .rehydrateStart(let epoch):
+        .rehydrateStart(epoch: Int(epoch))
+      case .rehydrateComplete(let rowCount):
+        .rehydrateComplete(rowCount: Int(rowCount))
+      case .connectionChanged(let state):
+        .connectionChanged(state: ConnectionState(state))
+      case .connectState(let remotePath, let deviceId, let localEpoch, let remoteEpoch, let meshId, let encrypted):
+        .connectState(
+          remotePath: remotePath, deviceID: deviceId, localEpoch: Int(localEpoch),
+          remoteEpoch: Int(remoteEpoch), meshID: meshId, encrypted: encrypted)
+      case .connectNoop(let cause):
+        .connectNoop(cause: cause)
+      case .connectError(let stage, let code, let reason):
+        .connectError(stage: stage, code: .init(rawValue: code), reason: reason)
+      case .joinExistingMesh(let previousMeshId, let nextMeshId, let policy, let localRowCount, let queuedChangeCount):
+        .joinExistingMesh(
+          previousMeshID: previousMeshId, nextMeshID: nextMeshId, policy: policy,
+          localRowCount: Int(localRowCount), queuedChangeCount: Int(queuedChangeCount))
+      case .transportTeardown(let cause):
+        .transportTeardown(cause: cause)
+      case .authRequired: .authRequired
+      case .authComplete: .authComplete
+      case .meshConfigured(let deviceId, let encrypted, let hadPassphrase):
+        .meshConfigured(deviceID: deviceId, encrypted: encrypted, hadPassphrase: hadPassphrase)
+      case .encryptionResolved(let strategy, let encrypted):
+        .encryptionResolved(strategy: strategy, encrypted: encrypted)
+      case .credentialsRestored(let source, let deviceIdChanged, let hadPassphrase):
+        .credentialsRestored(source: source, deviceIDChanged: deviceIdChanged, hadPassphrase: hadPassphrase)
+      case .credentialsPersisted(let deviceId, let encrypted):
+        .credentialsPersisted(deviceID: deviceId, encrypted: encrypted)
+      case .credentialsConflict(let storedDeviceId, let activeDeviceId):
+        .credentialsConflict(storedDeviceID: storedDeviceId, activeDeviceID: activeDeviceId)
+      case .credentialsMeshMismatch(let storedMeshId, let activeMeshId):
+        .credentialsMeshMismatch(storedMeshID: storedMeshId, activeMeshID: activeMeshId)
+      case .decodeError(let path, let reason):
+        .decodeError(path: path, reason: reason)
+      case .schemaMismatch(let localVersion, let remoteVersion):
+        .schemaMismatch(localVersion: Int(localVersion), remoteVersion: Int(remoteVersion))
+      case .clockSkew(let device, let aheadMs):
+        .clockSkew(device: device, ahead: .milliseconds(aheadMs))
+      case .mergeTie(let table, let rowId, let field):
+        .mergeTie(table: table, rowID: rowId, field: field)
+      case .uniqueDuplicate(let table, let rowId, let field):
+        .uniqueDuplicate(table: table, rowID: rowId, field: field)
+      case .remoteRollback(let knownGeneration, let generation, let knownEpoch, let epoch):
+        .remoteRollback(
+          knownGeneration: Int(knownGeneration), generation: Int(generation),
+          knownEpoch: Int(knownEpoch), epoch: Int(epoch))
+      case .remoteAccess(let code, let reason, let retryInMs):
+        .remoteAccess(code: .init(rawValue: code), reason: reason, retryIn: .milliseconds(retryInMs))
+      case .other(let name, let json):
+        .other(name: name, json: json)
+      }
+  }
+}

@@ -1,0 +1,245 @@
+import Foundation
+internal import InterocitorBindings
+
+/// A local database and, once connected, a member of a mesh: devices that share rows, end-to-end encrypted, through
+/// storage the user already owns.
+///
+/// ```swift
+/// let db = try await Interocitor.open(
+///   Configuration(appName: "todo", store: .file(url), remotePath: "/Todo"))
+/// let todos = db.table("todos", of: Todo.self)
+/// try await todos.add(Todo(title: "Buy milk"))
+///
+/// try await db.setRemoteStorage(.folder(sharedFolder))
+/// try await db.connect()
+/// ```
+///
+/// Handles are safe to use from everywhere. Local work never waits for the network. ``shutdown()`` ends everything; a
+/// handle that is only forgotten lets go of its store a little later.
+public final class Interocitor: Sendable {
+  let engine: InterocitorBindings.Interocitor
+
+  private init(_ engine: InterocitorBindings.Interocitor) { self.engine = engine }
+
+  // MARK: opening
+
+  /// Opens the local database, making it where it is missing. Ready for local work at once; the network is not touched.
+  public static func open(_ configuration: Configuration) async throws -> Interocitor {
+    let configuration = try configuration.engine()
+    return Interocitor(
+      try await InterocitorKit.engine { try await InterocitorBindings.Interocitor.open(configuration: configuration) })
+  }
+
+  /// Version of the engine.
+  public static var libraryVersion: String { InterocitorBindings.libraryVersion() }
+
+  /// Moves a store that cannot be opened (``InterocitorError/Code/storeCorrupt``) out of the way, with its log, and
+  /// returns where it is now. The next open starts empty and can join the mesh again.
+  public static func setAsideStore(at url: URL) async throws -> URL {
+    URL(fileURLWithPath: try await InterocitorKit.engine { try await InterocitorBindings.setAsideStore(path: url.path) })
+  }
+
+  /// Name of the app, as configured.
+  public var appName: String { engine.appName() }
+
+  /// Id of this device in its mesh.
+  public var deviceID: String { engine.deviceId() }
+
+  // MARK: the mesh
+
+  /// Sets which mesh to take part in, from the next connect on.
+  public func configureMesh(_ mesh: MeshConfiguration) throws {
+    try InterocitorKit.engine { try engine.configureMesh(mesh: mesh.engine) }
+  }
+
+  /// Sets the mailbox, or takes it away. A connection to the former one ends.
+  public func setRemoteStorage(_ mailbox: Mailbox?) async throws {
+    try await InterocitorKit.engine { try await engine.setRemoteStorage(mailbox: mailbox?.engine) }
+  }
+
+  /// Connects to the mailbox: founds the mesh where it is certainly empty, else takes part in the one that is there,
+  /// pulls, and publishes what waits. A mailbox that cannot be reached is no failure but ``Connection/offline(_:)``:
+  /// local work goes on, and a database that syncs by itself tries again.
+  @discardableResult
+  public func connect() async throws -> Connection {
+    Connection(try await cancellable { try await self.engine.connect(cancel: $0) })
+  }
+
+  /// Takes part in a mesh that exists, as an invitation describes it. Never founds one.
+  @discardableResult
+  public func join(_ mesh: MeshConfiguration) async throws -> Connection {
+    Connection(try await cancellable { try await self.engine.join(mesh: mesh.engine, cancel: $0) })
+  }
+
+  /// Founds the mesh of this store anew in a mailbox that lost it (``InterocitorError/Code/remoteMissing``), from the
+  /// rows that are here, and connects.
+  @discardableResult
+  public func rebuildRemote() async throws -> Connection {
+    Connection(try await cancellable { try await self.engine.rebuildRemote(cancel: $0) })
+  }
+
+  /// Ends the connection. What was written stays and is published after the next connect.
+  public func disconnect() async throws {
+    try await InterocitorKit.engine { try await engine.disconnect() }
+  }
+
+  // MARK: exchanging
+
+  /// Reads what is new in the mailbox; gives the number of changed rows.
+  @discardableResult
+  public func pull() async throws -> Int {
+    Int(try await cancellable { try await self.engine.pull(cancel: $0) })
+  }
+
+  /// Publishes what waits; gives the number of change files that the mailbox acknowledged.
+  @discardableResult
+  public func flush() async throws -> Int {
+    Int(try await cancellable { try await self.engine.flush(cancel: $0) })
+  }
+
+  /// Pulls, publishes and acknowledges.
+  public func sync() async throws {
+    try await cancellable { try await self.engine.sync(cancel: $0) }
+  }
+
+  /// Connects where that is needed and exchanges once, within the deadline: for the short time that an operating system
+  /// gives to an app in the background.
+  public func syncOnce(deadline: Duration) async throws {
+    try await cancellable { try await self.engine.syncOnce(deadlineMs: deadline.milliseconds, cancel: $0) }
+  }
+
+  // MARK: living in an app
+
+  /// Tells whether the user sees the app: in the background it polls ten times as seldom.
+  public func setForeground(_ isForeground: Bool) { engine.setForeground(isForeground: isForeground) }
+
+  /// Lets go of every file and lock, so that the operating system may freeze the app. Returns when no lock is held any
+  /// more; calls answer ``InterocitorError/Code/suspended`` until ``resume()``.
+  public func suspend() async throws {
+    try await InterocitorKit.engine { try await engine.suspend() }
+  }
+
+  /// Takes the files up again after ``suspend()``, and exchanges at once where the database is connected.
+  public func resume() async throws {
+    try await InterocitorKit.engine { try await engine.resume() }
+  }
+
+  /// Ends everything and lets go of the store and of every listener. Calls after it answer
+  /// ``InterocitorError/Code/shutDown``.
+  public func shutdown() async throws {
+    try await InterocitorKit.engine { try await engine.shutdown() }
+  }
+
+  // MARK: rows
+
+  /// A table whose rows are values of a type of the app. It is made by its first write.
+  public func table<Value: Codable & Sendable>(_ name: String, of type: Value.Type) -> TypedTable<Value> {
+    TypedTable(name, engine.table(name: name))
+  }
+
+  /// A table without a row type: its rows are JSON objects.
+  public func table(_ name: String) -> TypedTable<JSONObject> { table(name, of: JSONObject.self) }
+
+  /// Names of all tables that hold or held rows.
+  public func tableNames() async throws -> [String] {
+    try await InterocitorKit.engine { try await engine.tableNames() }
+  }
+
+  /// Makes writes together: all of them are stored and published as one change, or, where the closure throws or the
+  /// `Task` is cancelled, none.
+  ///
+  /// ```swift
+  /// let id = try await db.batch { batch in
+  ///   try batch.table("todos", of: Todo.self).delete(old)
+  ///   return try batch.table("log").add(["what": "tidied up"])
+  /// }
+  /// ```
+  public func batch<Answer>(
+    isolation: isolated (any Actor)? = #isolation, _ writes: (Batch) throws -> Answer
+  ) async throws -> Answer {
+    let batch = Batch(try InterocitorKit.engine { try engine.beginBatch() })
+    let answer = try writes(batch)
+    try Task.checkCancellation()
+    try await batch.commit()
+    return answer
+  }
+
+  /// The whole store as one JSON object, for a look at everything or a copy.
+  public func dump() async throws -> Data {
+    Data(try await InterocitorKit.engine { try await engine.dump() }.utf8)
+  }
+
+  // MARK: what happens
+
+  /// What happens, from the moment a loop begins.
+  ///
+  /// ```swift
+  /// for await event in db.events {
+  ///   if case .change(let table, let rowIDs) = event { refresh(table, rowIDs) }
+  /// }
+  /// ```
+  ///
+  /// It ends with the loop, however that ends, with the `Task`, and when the database is shut down. A loop that falls
+  /// behind is told ``Event/lagged``. To show rows, ``RowQuery/observe()`` is simpler.
+  public var events: Events { Events(engine) }
+
+  /// The state of the connection now, and again whenever it has changed. Of many changes only the last is given.
+  public var connectionStates: ConnectionStates { ConnectionStates(engine) }
+
+  /// State of the connection.
+  public var connectionState: ConnectionState { ConnectionState(engine.connectionState()) }
+
+  /// How things stand: the connection, what waits, what is stuck, the last success.
+  public func status() async throws -> Status {
+    Status(try await InterocitorKit.engine { try await engine.status() })
+  }
+
+  /// The devices of the mesh, as they describe themselves in the mailbox.
+  public func devices() async throws -> [Device] {
+    try await cancellable { try await self.engine.devices(cancel: $0) }.map(Device.init)
+  }
+
+  /// Files of the mailbox that cannot be read. They are tried again by themselves.
+  public func quarantined() async throws -> [QuarantinedFile] {
+    try await InterocitorKit.engine { try await engine.quarantined() }.map(QuarantinedFile.init)
+  }
+
+  // MARK: credentials
+
+  /// The mesh's passphrase in use, for the user to write down and for another device to join with. Nil before a mesh was
+  /// founded or joined, and where it is not encrypted.
+  public func getPassphrase() -> String? { engine.getPassphrase() }
+
+  /// Uses another passphrase from the next connect on. It is checked against the mesh there, and saved only when it
+  /// opens it.
+  public func setPassphrase(_ passphrase: String) throws {
+    try InterocitorKit.engine { try engine.setPassphrase(passphrase: passphrase) }
+  }
+
+  /// Keeps a copy of the passphrase that only biometrics open. The reason is shown to the user.
+  public func secureWithBiometrics(reason: String) async throws {
+    try await InterocitorKit.engine { try await engine.secureWithBiometrics(reason: reason) }
+  }
+
+  /// Takes the passphrase from the copy that biometrics open. The reason is shown to the user.
+  public func restoreWithBiometrics(reason: String) async throws {
+    try await InterocitorKit.engine { try await engine.restoreWithBiometrics(reason: reason) }
+  }
+
+  /// Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept.
+  public func clearCredentials() async throws {
+    try await InterocitorKit.engine { try await engine.clearCredentials() }
+  }
+
+  /// Credentials of sub-stores, kept beside the rows and never synced.
+  public var connectedStores: ConnectedStores { ConnectedStores(engine.connectedStores()) }
+}
+
+extension Duration {
+  /// Whole milliseconds.
+  var milliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflows) = seconds.multipliedReportingOverflow(by: 1000)
+    return overflows ? (seconds < 0 ? .min : .max) : product + attoseconds / 1_000_000_000_000_000
+  }
+}

@@ -1,0 +1,179 @@
+import Foundation
+internal import InterocitorBindings
+
+/// How a connect ended.
+public enum Connection: Hashable, Sendable {
+  /// Connected, and up to date at that moment.
+  case online
+  /// The mailbox cannot be used now. Local work goes on; a database that syncs by itself tries again.
+  case offline(OfflineReason)
+
+  /// Whether the mailbox was reached.
+  public var isOnline: Bool { self == .online }
+}
+
+/// Why a connect ended offline.
+public struct OfflineReason: Hashable, Sendable {
+  /// What was being done.
+  public let stage: String
+  /// What happened, by its stable name.
+  public let code: InterocitorError.Code
+  /// What happened and what to do.
+  public let reason: String
+}
+
+/// State of the connection.
+public enum ConnectionState: String, Hashable, Sendable {
+  /// Not connected: local work goes on.
+  case offline
+  /// Connecting.
+  case connecting
+  /// Exchanging changes.
+  case syncing
+  /// Connected, nothing to do.
+  case idle
+}
+
+/// A failure that was met in the background.
+public struct Problem: Hashable, Sendable {
+  /// What happened, by its stable name.
+  public let code: InterocitorError.Code
+  /// What happened and what to do.
+  public let reason: String
+}
+
+/// A true picture of the database at one moment.
+public struct Status: Hashable, Sendable {
+  /// State of the connection.
+  public let connection: ConnectionState
+  /// The last failure since the last success.
+  public let problem: Problem?
+  /// Mesh that the store belongs to.
+  public let meshID: String?
+  /// Id of this device.
+  public let deviceID: String
+  /// Folder of the mesh in the mailbox.
+  public let remotePath: String?
+  /// Whether the mesh is encrypted.
+  public let encrypted: Bool
+  /// Epoch of the snapshot that was adopted last.
+  public let epoch: Int
+  /// Highest manifest generation seen.
+  public let generation: Int
+  /// Batches that wait to be published, or rows of a store that never belonged to a mesh.
+  public let pendingCount: Int
+  /// When the oldest of them was opened.
+  public let pendingSince: Date?
+  /// Why batches could not be published when it was last tried.
+  public let pendingProblems: [String]
+  /// Files of the mailbox that cannot be read.
+  public let quarantined: Int
+  /// When the mailbox last confirmed every step of an exchange.
+  public let lastSync: Date?
+}
+
+/// A device of the mesh, as it describes itself.
+public struct Device: Hashable, Identifiable, Sendable {
+  /// Its id.
+  public let id: String
+  /// Its name, if it has one.
+  public let name: String?
+  /// `ios`, `android`, `desktop`, `web`, …
+  public let type: String?
+  /// When it last wrote its record.
+  public let lastSeen: Date?
+  /// Epoch of the snapshot that it has merged.
+  public let observedEpoch: Int?
+  /// Whether it was retired.
+  public let isRetired: Bool
+  /// Whether it is this device.
+  public let isThisDevice: Bool
+}
+
+/// A file of the mailbox that cannot be read. It is tried again by itself.
+public struct QuarantinedFile: Hashable, Identifiable, Sendable {
+  /// Its name.
+  public var id: String { name }
+  /// Name below the mesh's folder.
+  public let name: String
+  /// What is wrong, by its stable name.
+  public let code: InterocitorError.Code
+  /// What is wrong with it.
+  public let reason: String
+  /// When it was first met.
+  public let first: Date
+  /// When it was last tried.
+  public let last: Date
+  /// How often it was tried.
+  public let tries: Int
+}
+
+// MARK: - as the engine has them
+
+extension Date {
+  init(milliseconds: Int64) { self.init(timeIntervalSince1970: Double(milliseconds) / 1000) }
+}
+
+extension Connection {
+  init(_ connection: InterocitorBindings.Connection) {
+    self =
+      switch connection {
+      case .online: .online
+      case .offline(let stage, let code, let reason):
+        .offline(OfflineReason(stage: stage, code: .init(rawValue: code), reason: reason))
+      }
+  }
+}
+
+extension ConnectionState {
+  init(_ state: InterocitorBindings.ConnectionState) {
+    self =
+      switch state {
+      case .offline: .offline
+      case .connecting: .connecting
+      case .syncing: .syncing
+      case .idle: .idle
+      }
+  }
+}
+
+extension Status {
+  init(_ status: InterocitorBindings.Status) {
+    connection = ConnectionState(status.connection)
+    problem = status.problem.map { Problem(code: .init(rawValue: $0.code), reason: $0.reason) }
+    meshID = status.meshId
+    deviceID = status.deviceId
+    remotePath = status.remotePath
+    encrypted = status.encrypted
+    epoch = Int(status.epoch)
+    generation = Int(status.generation)
+    pendingCount = Int(status.pendingCount)
+    pendingSince = status.pendingSinceMs.map(Date.init(milliseconds:))
+    pendingProblems = status.pendingProblems
+    quarantined = Int(status.quarantined)
+    lastSync = status.lastSyncMs.map(Date.init(milliseconds:))
+  }
+}
+
+extension Device {
+  init(_ device: InterocitorBindings.Device) {
+    id = device.deviceId
+    name = device.name
+    type = device.deviceType
+    lastSeen = device.lastSeenMs.map(Date.init(milliseconds:))
+    observedEpoch = device.observedEpoch.map { Int($0) }
+    isRetired = device.retired
+    isThisDevice = device.isThisDevice
+  }
+}
+
+extension QuarantinedFile {
+  init(_ file: InterocitorBindings.QuarantinedFile) {
+    name = file.name
+    code = .init(rawValue: file.code)
+    reason = file.reason
+    first = Date(milliseconds: file.firstMs)
+    last = Date(milliseconds: file.lastMs)
+    tries = Int(file.tries)
+  }
+}
