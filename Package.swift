@@ -44,6 +44,7 @@ let package = Package(
       name: "InterocitorKit", dependencies: ["InterocitorBindings"], path: "swift/Sources/InterocitorKit",
       resources: [.copy("PrivacyInfo.xcprivacy")]),
 
+    .executableTarget(name: "quick-start", dependencies: ["InterocitorKit"], path: "swift/Examples/quick-start"),
     .executableTarget(name: "todo", dependencies: ["InterocitorKit"], path: "swift/Examples/todo"),
     .executableTarget(name: "interocitor-bench", dependencies: ["InterocitorKit"], path: "swift/Benchmarks"),
 

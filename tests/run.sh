@@ -132,7 +132,7 @@ part_kotlin() {
   command -v javac >/dev/null || apt openjdk-17-jdk-headless || return 1
   command -v mvn >/dev/null || apt maven || return 1
   cargo build -p interocitor-ffi && rm -rf kotlin/*/target/surefire-reports kotlin/examples/*/target/surefire-reports &&
-  mvn -q -B -f kotlin/pom.xml test || return 1
+  mvn -q -B -Dstyle.color=never -f kotlin/pom.xml test || return 1
   # Quiet on success: the reports know how many there were.
   cat kotlin/*/target/surefire-reports/*.xml kotlin/examples/*/target/surefire-reports/*.xml |
     grep -o '<testsuite [^>]*' | grep -o ' tests="[0-9]*"' |
@@ -144,7 +144,8 @@ part_mixed() {
   local library="${CARGO_TARGET_DIR:-$PWD/target}/debug" kit="$CACHE/swift-build/kit/debug/interocitor-driver"
   local kotlin="$PWD/kotlin/interocitor/target" run="$LOGS/mixed"
   [ -x "$kit" ] && [ -f "$kotlin/test.classpath" ] || { echo "run the parts swift and kotlin first" >&2; return 1; }
-  cargo build -p interocitor-ffi -p interocitor-cli && mkdir -p "$run" || return 1
+  # One by one, as the other parts build them: together they would get other features, and be built anew.
+  cargo build -p interocitor-ffi && cargo build -p interocitor-cli && mkdir -p "$run" || return 1
   # The Swift driver lives in its chroot; what it shares with the others is bound into it.
   cat >"$run/swift" <<END
 #!/usr/bin/env bash

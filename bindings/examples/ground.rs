@@ -40,7 +40,7 @@ fn todo(at: u32) -> Todo {
         rank: i64::from(at),
         score: f64::from(at) / 7.0,
         note: (!at.is_multiple_of(4)).then(|| format!("a note about {at}")),
-        created: format!("2026-01-{:02}T12:00:00.000Z", at % 28 + 1),
+        created: format!("2026-01-{:02}T12:00:00.000Z", at % 28 + 10),
     }
 }
 

@@ -1,102 +1,94 @@
 import Foundation
 import InterocitorKit
 
-// What the Swift package costs on top of the engine. Use a release build of both:
-//
-//   cargo build --release -p interocitor-ffi
-//   swift run -c release -Xlinker -Ltarget/release interocitor-bench
+// The figures of bindings/README.md in Swift, one line of JSON each; bindings/bench.sh runs it beside the same work in
+// Rust and Kotlin.
 
-/// Six columns, as rows of apps have them.
-struct Item: Codable, Sendable {
+struct Todo: Codable, Sendable {
   var title: String
   var done: Bool
   var rank: Int
-  var price: Double
+  var score: Double
   var note: String?
-  var changed: String
+  var created: String
 }
 
-func item(_ index: Int) -> Item {
-  Item(
-    title: "Item number \(index)", done: index % 2 == 0, rank: index, price: Double(index) / 4,
-    note: index % 3 == 0 ? nil : "a note that is somewhat longer", changed: "2026-01-02T03:04:05.678Z")
+func todo(_ at: Int) -> Todo {
+  Todo(
+    title: "Todo number \(at)", done: at % 3 == 0, rank: at, score: Double(at) / 7,
+    note: at % 4 == 0 ? nil : "a note about \(at)", created: "2026-01-\(at % 28 + 10)T12:00:00.000Z")
 }
 
-func configuration() -> Configuration {
+let rowCount = 10_000, putCount = 1000, changeCount = 50_000
+let folder = FileManager.default.temporaryDirectory.appendingPathComponent("bench-\(UUID().uuidString)")
+try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+
+func open(_ name: String) async throws -> Interocitor {
   var configuration = Configuration(
-    appName: "bench", store: .memory, remotePath: "/Mesh",
+    appName: "bench", store: .file(folder.appendingPathComponent(name)), remotePath: "/Mesh",
     passphrase: "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE")
   configuration.autoSync = false
-  return configuration
+  return try await Interocitor.open(configuration)
 }
 
-/// The best of several runs, in milliseconds.
-func measure(_ what: String, runs: Int = 5, _ work: () async throws -> Void) async throws {
-  var best = Double.infinity
-  for _ in 0..<runs {
-    let start = DispatchTime.now().uptimeNanoseconds
-    try await work()
-    best = min(best, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6)
-  }
-  print(what.padding(toLength: 58, withPad: " ", startingAt: 0), String(format: "%9.1f ms", best))
+func name(_ at: Int) -> String { "row" + String(100_000 + at).dropFirst() }
+
+func now() -> Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e6 }
+
+func report(_ work: String, _ ms: Double, _ more: String = "") {
+  print("{\"language\":\"swift\",\"work\":\"\(work)\",\"ms\":\(String(format: "%.3f", ms))\(more)}")
 }
 
-func check(_ count: Int, _ expected: Int) {
-  precondition(count == expected, "\(count) rows instead of \(expected)")
-}
-
-func fill(_ db: Interocitor, _ count: Int) async throws {
-  for start in stride(from: 0, to: count, by: 5000) {
-    try await db.batch { batch in
-      let items = batch.table("items", of: Item.self)
-      for index in start..<min(start + 5000, count) { try items.put("i\(index)", item(index)) }
-    }
+func fill(_ db: Interocitor, _ rows: Range<Int>) async throws {
+  try await db.batch { batch in
+    let todos = batch.table("todos", of: Todo.self)
+    for at in rows { try todos.put(name(at), todo(at)) }
   }
 }
 
-let db = try await Interocitor.open(configuration())
-try await fill(db, 10_000)
-let items = db.table("items", of: Item.self)
-try await measure("10,000 rows of 6 columns, as stored (the engine alone)") { _ = try await items.query().json() }
-try await measure("10,000 rows of 6 columns, typed") {
-  check(try await items.rows().count, 10_000)
+let db = try await open("query.db")
+try await fill(db, 0..<rowCount)
+let todos = db.table("todos", of: Todo.self)
+var times: [Double] = []
+for _ in 0..<21 {
+  let start = now()
+  precondition(try await todos.rows().count == rowCount)
+  times.append(now() - start)
 }
-let page = try await items.query().json()
-struct Entry: Codable { var id: String, row: Item }
-try await measure("the same page through Foundation's JSONDecoder") {
-  check(try JSONDecoder().decode([Entry].self, from: page).count, 10_000)
-}
-try await measure("10,000 rows, untyped") { check(try await db.table("items").rows().count, 10_000) }
-try await measure("10,000 puts in a batch", runs: 3) { try await fill(db, 10_000) }
-let file = FileManager.default.temporaryDirectory.appendingPathComponent("bench-\(UUID().uuidString).db")
-var onDisk = configuration()
-onDisk.store = .file(file)
-let disk = try await Interocitor.open(onDisk)
-let single = disk.table("items", of: Item.self)
-try await measure("1,000 single puts, on disk", runs: 3) {
-  for index in 0..<1000 { try await single.put("i\(index)", item(index)) }
-}
-try await disk.shutdown()
-for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
-
-let mailbox = Mailbox.memory()
-let source = try await Interocitor.open(configuration())
-try await source.setRemoteStorage(mailbox)
-try await source.connect()
-try await fill(source, 50_000)
-try await source.sync()
-try await measure("50,000 changed rows in one pull, with a listener", runs: 1) {
-  let peer = try await Interocitor.open(configuration())
-  var events = peer.events.makeAsyncIterator()
-  try await peer.setRemoteStorage(mailbox)
-  try await peer.connect()
-  var (told, isLagging) = (0, false)
-  while told < 50_000, !isLagging, let event = await events.next() {
-    if case .change(_, let rows) = event { told += rows.count }
-    if event == .lagged { isLagging = true }
-  }
-  print("  told of \(told) rows\(isLagging ? ", then that it lags" : "")")
-  try await peer.shutdown()
-}
-try await source.shutdown()
+report("query", times.sorted()[times.count / 2])
 try await db.shutdown()
+
+times = []
+for round in 0..<7 {
+  let db = try await open("puts\(round).db")
+  let todos = db.table("todos", of: Todo.self)
+  let start = now()
+  for at in 0..<putCount { try await todos.put(name(at), todo(at)) }
+  times.append(now() - start)
+  try await db.shutdown()
+}
+report("puts", times.sorted()[times.count / 2])
+
+let mailbox = folder.appendingPathComponent("mailbox")
+try FileManager.default.createDirectory(at: mailbox, withIntermediateDirectories: true)
+let writer = try await open("writer.db"), reader = try await open("reader.db")
+for db in [writer, reader] {
+  try await db.setRemoteStorage(.folder(mailbox))
+  try await db.connect()
+}
+for part in 0..<changeCount / 1000 { try await fill(writer, part * 1000..<(part + 1) * 1000) }
+try await writer.sync()
+var events = reader.events.makeAsyncIterator()
+let start = now()
+try await reader.pull()
+var told = 0, heard = 0
+while heard < changeCount, let event = await events.next() {
+  if case .change(_, let rows) = event {
+    told += 1
+    heard += rows.count
+  }
+}
+report("storm", now() - start, ",\"events\":\(told),\"rows\":\(heard)")
+try await writer.shutdown()
+try await reader.shutdown()
+try? FileManager.default.removeItem(at: folder)

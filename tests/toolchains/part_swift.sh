@@ -14,6 +14,7 @@ part_swift() {
   status=${PIPESTATUS[0]}
   [ "$status" -eq 0 ] &&
     swift_run --bind "$library" "$PWD" bash swift/Tests/docs.sh "$scratch/kit" "$library" &&
+    swift_run --bind "$library" "$PWD" bash swift/Tests/quick-start.sh "$scratch/kit" &&
     swift_run --bind "$library" "$PWD" bash swift/Tests/todo.sh "$scratch/kit" &&
     swift_run "$PWD" bash swift/Shims/check.sh "$scratch/kit"
 }

@@ -38,7 +38,7 @@ private const val REPORT = "the engine met a fault of its own; please report it"
 internal fun Exception.asPublic(): Exception = when (this) {
     is Failure -> asPublic()
     is CharacterCodingException -> invalid("a name, id or text holds half of a surrogate pair; give whole characters")
-    is InternalException -> IllegalStateException("$REPORT: $message")
+    is InternalException -> InterocitorException.Internal("$REPORT: $message", this)
     else -> this
 }
 
@@ -60,6 +60,7 @@ internal fun InterocitorException.asFailure(): Failure = when (this) {
     is InterocitorException.Rejected -> Failure.Rejected(code, reason, isRetryable)
     is InterocitorException.Cancelled -> Failure.Cancelled(code, reason, isRetryable)
     is InterocitorException.Closed -> Failure.Closed(code, reason, isRetryable)
+    is InterocitorException.Internal -> Failure.Rejected(code, reason, isRetryable)
 }
 
 /**

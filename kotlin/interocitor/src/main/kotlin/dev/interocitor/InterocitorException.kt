@@ -64,6 +64,10 @@ public sealed class InterocitorException(
     /** The database is not there to be used: `SHUT_DOWN`, `SUSPENDED`. */
     public class Closed(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
+
+    /** A fault of this library (`INTERNAL`): report it, with the reason. */
+    public class Internal(reason: String, cause: Throwable? = null) :
+        InterocitorException(ErrorCode.INTERNAL, reason, false, cause)
 }
 
 /** The stable codes of [InterocitorException.code]. Newer engines may know more. */
@@ -160,4 +164,7 @@ public object ErrorCode {
 
     /** The database was shut down. */
     public const val SHUT_DOWN: String = "SHUT_DOWN"
+
+    /** A fault of this library: report it, with the reason. */
+    public const val INTERNAL: String = "INTERNAL"
 }

@@ -1,4 +1,7 @@
-/** How fast it is here. Use a native library built with `--release`: -Dnative.folder=…/target/release. */
+/**
+ * The figures of `bindings/README.md` in Kotlin, one line of JSON each; `bindings/bench.sh` runs it beside the same work
+ * in Rust and Swift.
+ */
 @file:JvmName("Bench")
 
 package dev.interocitor.bench
@@ -6,121 +9,102 @@ package dev.interocitor.bench
 import dev.interocitor.Event
 import dev.interocitor.Interocitor
 import dev.interocitor.Mailbox
-import dev.interocitor.Table
-import kotlinx.coroutines.CompletableDeferred
-import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
-import kotlinx.serialization.ExperimentalSerializationApi
+import kotlinx.coroutines.flow.takeWhile
+import kotlinx.coroutines.yield
 import kotlinx.serialization.Serializable
-import kotlinx.serialization.builtins.ListSerializer
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.decodeFromStream
-import kotlinx.serialization.json.jsonArray
-import kotlinx.serialization.json.jsonObject
 import java.io.File
 import java.nio.file.Files
 import kotlin.time.Duration
+import kotlin.time.TimeSource
 import kotlin.time.measureTime
 
 @Serializable
-data class Item(val title: String, val done: Boolean, val rank: Int, val price: Double, val note: String, val due: String?)
-
-@Serializable
-data class Envelope(val id: String, val row: Item)
+data class Todo(
+    val title: String,
+    val done: Boolean,
+    val rank: Int,
+    val score: Double,
+    val note: String?,
+    val created: String,
+)
 
 private const val ROWS = 10_000
-private const val PUTS = 1_000
-private const val STORM = 50_000
+private const val PUTS = 1000
+private const val CHANGES = 50_000
+
+private fun todo(at: Int) =
+    Todo("Todo number $at", at % 3 == 0, at, at / 7.0, if (at % 4 == 0) null else "a note about $at", "2026-01-${at % 28 + 10}T12:00:00.000Z")
+
+private fun name(at: Int) = "row" + at.toString().padStart(5, '0')
+
+private fun report(work: String, time: Duration, more: String = "") =
+    println("""{"language":"kotlin","work":"$work","ms":${time.inWholeMicroseconds / 1000.0}$more}""")
+
+private fun List<Duration>.median() = sorted()[size / 2]
+
+private suspend fun open(folder: File, name: String): Interocitor = Interocitor.open("bench") {
+    path = File(folder, name)
+    remotePath = "/Mesh"
+    passphrase = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
+    autoSync = false
+}
+
+private suspend fun fill(db: Interocitor, rows: IntRange) =
+    db.batch { table<Todo>("todos").run { rows.forEach { put(name(it), todo(it)) } } }
 
 fun main(): Unit = runBlocking {
     val folder = Files.createTempDirectory("bench").toFile()
     try {
-        Interocitor.open("bench") { path = File(folder, "bench.db") }.use { db ->
-            val items = db.table<Item>("items")
-            db.batch { table<Item>("items").run { repeat(ROWS) { put("row_$it", item(it)) } } }
-            report("query of $ROWS rows x 6 columns, typed", 40) { check(items.query().rows().size == ROWS) }
-            report("the same, untyped page only (count)", 40) { items.query().count() }
-            decoding(db, items)
-            val single = db.table<Item>("single")
-            report("$PUTS single puts", 5) { repeat(PUTS) { single.put("row_$it", item(it)) } }
-            report("$PUTS single reads", 5) { repeat(PUTS) { single.row("row_$it") } }
+        open(folder, "query.db").use { db ->
+            fill(db, 0 until ROWS)
+            val todos = db.table<Todo>("todos")
+            // The first half warms the JVM up.
+            val times = List(42) { measureTime { check(todos.query().rows().size == ROWS) } }
+            report("query", times.drop(21).median())
         }
+        val times = List(7) { round ->
+            open(folder, "puts$round.db").use { db ->
+                val todos = db.table<Todo>("todos")
+                measureTime { repeat(PUTS) { todos.put(name(it), todo(it)) } }
+            }
+        }
+        report("puts", times.median())
         storm(folder)
     } finally {
         folder.deleteRecursively()
     }
 }
 
-private fun item(n: Int) =
-    Item("Buy the thing number $n", n % 3 == 0, n, n / 7.0, "a note with ünïcode and a \"quote\" $n", "2026-11-22".takeIf { n % 2 == 0 })
-
-/** The median of so many runs, the first half left out. */
-private suspend fun report(what: String, runs: Int, work: suspend () -> Unit) {
-    val times = List(runs) { measureTime { work() } }
-    println("${what.padEnd(60)} first ${times.first().ms}  warm ${times.drop(runs / 2).sorted().let { it[it.size / 2] }.ms}")
-}
-
-private val Duration.ms get() = "%8.1f ms".format(inWholeMicroseconds / 1000.0)
-
-/** What a page costs by each way of reading it. */
-@OptIn(ExperimentalSerializationApi::class)
-private suspend fun decoding(db: Interocitor, items: Table<Item>) {
-    val json = Json { ignoreUnknownKeys = true }
-    val page = items.query().rows().joinToString(",", "[", "]") { json.encodeToString(Envelope.serializer(), Envelope(it.id, it.value)) }.encodeToByteArray()
-    println("a page has ${page.size} bytes; ${db.appName}")
-    val list = ListSerializer(Envelope.serializer())
-    report("decodeFromString over the page", 40) { json.decodeFromString(list, page.decodeToString()) }
-    report("decodeFromStream over the page", 40) { json.decodeFromStream(list, page.inputStream()) }
-    report("a tree of the page, then row by row", 40) {
-        json.parseToJsonElement(page.decodeToString()).jsonArray.map {
-            json.decodeFromJsonElement(Item.serializer(), it.jsonObject.getValue("row"))
-        }
-    }
-}
-
-/** So many rows arrive in one pull, while a query and the events are watched. */
 private suspend fun storm(folder: File) = coroutineScope {
     val mailbox = Mailbox.folder(File(folder, "mailbox").apply { mkdir() })
-    val key = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE"
-    suspend fun member(name: String) = Interocitor.open("bench") {
-        path = File(folder, "$name.db")
-        remotePath = "/Mesh"
-        passphrase = key
-        autoSync = false
-    }.apply { setRemoteStorage(mailbox) }
-    member("a").use { a ->
-        member("b").use { b ->
-            a.connect()
-            b.connect()
-            repeat(STORM / 1000) { part ->
-                a.batch { table<Item>("items").run { repeat(1000) { put("row_${part * 1000 + it}", item(it)) } } }
+    open(folder, "writer.db").use { writer ->
+        open(folder, "reader.db").use { reader ->
+            for (db in listOf(writer, reader)) {
+                db.setRemoteStorage(mailbox)
+                db.connect()
             }
-            val publishing = measureTime { a.flush() }
-            var (calls, rows) = 0 to 0
-            val heard = CompletableDeferred<Unit>()
-            val events = launch {
-                b.events.collect { event ->
-                    calls += 1
-                    if (event is Event.Change) rows += event.rowIds.size
-                    if (event is Event.Lagged || rows == STORM) heard.complete(Unit)
-                }
+            repeat(CHANGES / 1000) { part -> fill(writer, part * 1000 until (part + 1) * 1000) }
+            writer.sync()
+            var told = 0
+            var rows = 0
+            val listening = async(start = CoroutineStart.UNDISPATCHED) {
+                reader.events.takeWhile { event ->
+                    if (event is Event.Change) {
+                        told += 1
+                        rows += event.rowIds.size
+                    }
+                    rows < CHANGES
+                }.collect { }
             }
-            var shown = 0
-            val full = CompletableDeferred<Unit>()
-            val watching = launch {
-                b.table<Item>("items").query().limit(100).observe().collect {
-                    shown += 1
-                    if (it.size == 100) full.complete(Unit)
-                }
-            }
-            val pulling = measureTime { b.pull() }
-            heard.await()
-            full.await()
-            println("$STORM row changes: published in ${publishing.ms}, pulled in ${pulling.ms}; $calls events, $shown live pages")
-            events.cancelAndJoin()
-            watching.cancelAndJoin()
+            yield()
+            val start = TimeSource.Monotonic.markNow()
+            reader.pull()
+            listening.await()
+            report("storm", start.elapsedNow(), ""","events":$told,"rows":$rows""")
         }
     }
 }
