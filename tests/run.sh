@@ -152,12 +152,15 @@ part_mixed() {
 CACHE="$CACHE"
 . "$PWD/tests/toolchains/chroot.sh"
 . "$PWD/tests/toolchains/swift.sh"
-swift_run --bind "$library" --bind "$run" "$PWD" "$kit"
+swift_run --bind "$library" --bind "$run" "$PWD" "\${@:-$kit}"
 END
   local classpath
   classpath="$kotlin/test-classes:$kotlin/classes:$(cat "$kotlin/test.classpath")"
   INTEROCITOR_DRIVERS="{\"swift\":[\"bash\",\"$run/swift\"],\"kotlin\":[\"java\",\"-cp\",\"$classpath\",\"dev.interocitor.scenario.Driver\"],\"cli\":[\"$library/interocitor\"]}" \
-    TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored
+    TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored || return 1
+  printf '%s\n' bash "$run/swift" "${kit%/*}/todo" >"$run/swift.command"
+  printf '%s\n' java -cp "$PWD/kotlin/examples/todo/target/classes:$classpath" dev.interocitor.examples.todo.MainKt >"$run/kotlin.command"
+  mkdir "$run/terminals" && bash tests/two_terminals.sh "$run/terminals" "$run/swift.command" "$run/kotlin.command"
 }
 
 # type_check NAME TARGET… : all that goes into the packages, checked for machines that are not at hand.

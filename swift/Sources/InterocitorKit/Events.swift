@@ -82,24 +82,13 @@ private final class Listening<Element: Sendable>: Sendable {
   ) {
     // The engine alone holds the bridge: when it lets go of it, at a shutdown, the queue ends.
     subscription = try? db.subscribe(listener: EventBridge(queue: queue, put: put))
-    // A database that was shut down takes listeners and never tells them anything.
-    if subscription == nil || db.isShutDown { queue.finish() }
+    // A database that was shut down takes no listeners.
+    if subscription == nil { queue.finish() }
   }
 
   deinit { subscription?.cancel() }
 
   func next() async -> Element? { await queue.next() }
-}
-
-extension InterocitorBindings.Interocitor {
-  fileprivate var isShutDown: Bool {
-    do {
-      _ = try beginBatch()
-      return false
-    } catch Failure.Closed(InterocitorError.Code.shutDown.rawValue, _, _) {
-      return true
-    } catch { return false }
-  }
 }
 
 /// A listener as the engine calls it.
