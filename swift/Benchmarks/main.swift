@@ -46,49 +46,60 @@ func fill(_ db: Interocitor, _ rows: Range<Int>) async throws {
   }
 }
 
-let db = try await open("query.db")
-try await fill(db, 0..<rowCount)
-let todos = db.table("todos", of: Todo.self)
-var times: [Double] = []
-for _ in 0..<21 {
-  let start = now()
-  precondition(try await todos.rows().count == rowCount)
-  times.append(now() - start)
-}
-report("query", times.sorted()[times.count / 2])
-try await db.shutdown()
-
-times = []
-for round in 0..<7 {
-  let db = try await open("puts\(round).db")
+func query() async throws {
+  let db = try await open("query.db")
+  try await fill(db, 0..<rowCount)
   let todos = db.table("todos", of: Todo.self)
-  let start = now()
-  for at in 0..<putCount { try await todos.put(name(at), todo(at)) }
-  times.append(now() - start)
+  var times: [Double] = []
+  for _ in 0..<21 {
+    let start = now()
+    let count = try await todos.rows().count
+    times.append(now() - start)
+    precondition(count == rowCount)
+  }
+  report("query", times.sorted()[times.count / 2])
   try await db.shutdown()
 }
-report("puts", times.sorted()[times.count / 2])
 
-let mailbox = folder.appendingPathComponent("mailbox")
-try FileManager.default.createDirectory(at: mailbox, withIntermediateDirectories: true)
-let writer = try await open("writer.db"), reader = try await open("reader.db")
-for db in [writer, reader] {
-  try await db.setRemoteStorage(.folder(mailbox))
-  try await db.connect()
-}
-for part in 0..<changeCount / 1000 { try await fill(writer, part * 1000..<(part + 1) * 1000) }
-try await writer.sync()
-var events = reader.events.makeAsyncIterator()
-let start = now()
-try await reader.pull()
-var told = 0, heard = 0
-while heard < changeCount, let event = await events.next() {
-  if case .change(_, let rows) = event {
-    told += 1
-    heard += rows.count
+func puts() async throws {
+  var times: [Double] = []
+  for round in 0..<7 {
+    let db = try await open("puts\(round).db")
+    let todos = db.table("todos", of: Todo.self)
+    let start = now()
+    for at in 0..<putCount { try await todos.put(name(at), todo(at)) }
+    times.append(now() - start)
+    try await db.shutdown()
   }
+  report("puts", times.sorted()[times.count / 2])
 }
-report("storm", now() - start, ",\"events\":\(told),\"rows\":\(heard)")
-try await writer.shutdown()
-try await reader.shutdown()
+
+func storm() async throws {
+  let mailbox = folder.appendingPathComponent("mailbox")
+  try FileManager.default.createDirectory(at: mailbox, withIntermediateDirectories: true)
+  let writer = try await open("writer.db"), reader = try await open("reader.db")
+  for db in [writer, reader] {
+    try await db.setRemoteStorage(.folder(mailbox))
+    try await db.connect()
+  }
+  for part in 0..<changeCount / 1000 { try await fill(writer, part * 1000..<(part + 1) * 1000) }
+  try await writer.sync()
+  var events = reader.events.makeAsyncIterator()
+  let start = now()
+  try await reader.pull()
+  var told = 0, heard = 0
+  while heard < changeCount, let event = await events.next() {
+    if case .change(_, let rows) = event {
+      told += 1
+      heard += rows.count
+    }
+  }
+  report("storm", now() - start, ",\"events\":\(told),\"rows\":\(heard)")
+  try await writer.shutdown()
+  try await reader.shutdown()
+}
+
+try await query()
+try await puts()
+try await storm()
 try? FileManager.default.removeItem(at: folder)
