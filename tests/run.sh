@@ -133,10 +133,10 @@ part_kotlin() {
   command -v mvn >/dev/null || apt maven || return 1
   cargo build -p interocitor-ffi && rm -rf kotlin/*/target/surefire-reports kotlin/examples/*/target/surefire-reports &&
   mvn -q -B -Dstyle.color=never -f kotlin/pom.xml test || return 1
-  # Quiet on success: the reports know how many there were.
+  # Quiet on success, but for a colour that it resets: the reports know how many there were.
   cat kotlin/*/target/surefire-reports/*.xml kotlin/examples/*/target/surefire-reports/*.xml |
     grep -o '<testsuite [^>]*' | grep -o ' tests="[0-9]*"' |
-    awk -F'"' '{ n += $2 } END { print "kotlin: " n " passed, 0 failed" }'
+    awk -F'"' '{ n += $2 } END { print "\nkotlin: " n " passed, 0 failed" }'
 }
 
 # Every scenario with its devices dealt to Swift, Kotlin and the command line. Builds on the parts swift and kotlin.
