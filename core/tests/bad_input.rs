@@ -690,3 +690,26 @@ async fn an_app_that_writes_at_every_request_does_not_keep_a_flush_from_ending()
     db.sync().await.unwrap();
     assert_eq!(db.status().await.unwrap().pending.count, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_does_not_wait_for_a_write_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = open_at(StoreLocation::File(path.clone()), |_| {}).await;
+    db.table("t").put("a", &json!({"v": 1})).await.unwrap();
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writer = db.clone();
+    let writing = tokio::spawn(async move { writer.table("t").put("b", &json!({"v": 2})).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Several at once: there is no idle reader for each of them.
+    for _ in 0..8 {
+        let reader = db.clone();
+        assert!(
+            tokio::spawn(async move { reader.table("t").row("a").await }).await.unwrap().unwrap().is_some()
+        );
+    }
+    assert!(!writing.is_finished(), "the write waits for the other process");
+    other.execute_batch("ROLLBACK").unwrap();
+    writing.await.unwrap().unwrap();
+}

@@ -18,28 +18,18 @@ const IDLE_READERS: usize = 4;
 pub(crate) struct FileStore {
     path: PathBuf,
     durability: Durability,
-    writer: Mutex<Writer>,
+    /// The one connection that writes, while the store is open.
+    writer: Mutex<Option<Session>>,
     readers: Mutex<Vec<Session>>,
-    /// Shared by every call under way.
-    at_work: RwLock<()>,
+    /// Shared by every call under way. Apart from the writer: who reads must not wait for who writes.
+    gate: RwLock<State>,
 }
 
-/// The one connection that writes.
-#[derive(Debug)]
-enum Writer {
-    Open(Session),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
     Released,
     Closed,
-}
-
-impl Writer {
-    fn session(&self) -> Result<&Session> {
-        match self {
-            Writer::Open(session) => Ok(session),
-            Writer::Released => Err(Error::Suspended),
-            Writer::Closed => Err(Error::ShutDown),
-        }
-    }
 }
 
 impl FileStore {
@@ -48,9 +38,9 @@ impl FileStore {
         Ok(Self {
             path: path.to_owned(),
             durability,
-            writer: Mutex::new(Writer::Open(Self::open_writer(path)?)),
+            writer: Mutex::new(Some(Self::open_writer(path)?)),
             readers: Mutex::new(Vec::new()),
-            at_work: RwLock::new(()),
+            gate: RwLock::new(State::Open),
         })
     }
 
@@ -70,22 +60,28 @@ impl FileStore {
         Session::new(conn, place, true)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn writer(&self) -> MutexGuard<'_, Option<Session>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn at_work(&self) -> RwLockReadGuard<'_, ()> {
-        self.at_work.read().unwrap_or_else(PoisonError::into_inner)
+    /// Begins a call, which the store stays open for.
+    fn enter(&self) -> Result<RwLockReadGuard<'_, State>> {
+        let state = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            State::Open => Ok(state),
+            State::Released => Err(Error::Suspended),
+            State::Closed => Err(Error::ShutDown),
+        }
     }
 
     /// Closes every connection once nothing uses it.
-    fn let_go(&self, next: Writer) -> Result<()> {
-        let _nothing_at_work = self.at_work.write().unwrap_or_else(PoisonError::into_inner);
+    fn let_go(&self, next: State) -> Result<()> {
+        *self.gate.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        match std::mem::replace(&mut *self.writer(), next) {
+        match self.writer().take() {
             // The last connection of all processes moves the log into the file and removes it.
-            Writer::Open(session) => session.conn.close().map_err(|(_, error)| error.into()),
-            Writer::Released | Writer::Closed => Ok(()),
+            Some(session) => session.conn.close().map_err(|(_, error)| error.into()),
+            None => Ok(()),
         }
     }
 
@@ -93,7 +89,6 @@ impl FileStore {
         if let Some(reader) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(reader);
         }
-        self.writer().session()?;
         let place = self.path.display().to_string();
         // Read-write, since a reader may have to set up the shared memory of the log; it never writes rows.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -118,12 +113,12 @@ fn make_private(path: &Path) {
 impl Store for FileStore {
     fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
         let least = if self.durability == Durability::Power { self.durability } else { durability };
-        let _at_work = self.at_work();
-        self.writer().session()?.transact("BEGIN IMMEDIATE", least, work)
+        let _open = self.enter()?;
+        self.writer().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", least, work)
     }
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
-        let _at_work = self.at_work();
+        let _open = self.enter()?;
         let reader = self.reader()?;
         let outcome = reader.transact("BEGIN", Durability::Process, work);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,34 +133,35 @@ impl Store for FileStore {
     }
 
     fn checkpoint(&self) -> Result<()> {
-        let _at_work = self.at_work();
+        let _open = self.enter()?;
         let writer = self.writer();
-        let session = writer.session()?;
+        let session = writer.as_ref().ok_or(Error::ShutDown)?;
         // The answer says whether a reader was in the way; then the next checkpoint does it.
         session.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 
     fn copy_to(&self, path: &Path) -> Result<()> {
-        let _at_work = self.at_work();
-        self.writer().session()?.copy_to(path)
+        let _open = self.enter()?;
+        self.writer().as_ref().ok_or(Error::ShutDown)?.copy_to(path)
     }
 
     fn release(&self) -> Result<()> {
-        self.writer().session()?;
-        self.let_go(Writer::Released)
+        drop(self.enter()?);
+        self.let_go(State::Released)
     }
 
     fn reopen(&self) -> Result<()> {
-        let mut writer = self.writer();
-        if matches!(*writer, Writer::Released) {
-            *writer = Writer::Open(Self::open_writer(&self.path)?);
+        let mut state = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if *state == State::Released {
+            *self.writer() = Some(Self::open_writer(&self.path)?);
+            *state = State::Open;
         }
         Ok(())
     }
 
     fn close(&self) -> Result<()> {
-        self.let_go(Writer::Closed)
+        self.let_go(State::Closed)
     }
 }
 
