@@ -50,21 +50,21 @@ public interface BiometricPrompt {
 }
 
 internal class ForeignCredentialStore(private val store: CredentialStore) : FfiCredentialStore {
-    override suspend fun load(name: String): FfiStoredCredentials? = appCode("the credential store") {
+    override suspend fun load(name: String): FfiStoredCredentials? = appWork("the credential store") {
         store.load(name)?.run { FfiStoredCredentials(passphrase, deviceId, meshId, sealed) }
     }
 
-    override suspend fun save(name: String, credentials: FfiStoredCredentials) = appCode("the credential store") {
+    override suspend fun save(name: String, credentials: FfiStoredCredentials) = appWork("the credential store") {
         store.save(name, credentials.run { StoredCredentials(passphrase, deviceId, meshId, sealed) })
     }
 
-    override suspend fun clear(name: String) = appCode("the credential store") { store.clear(name) }
+    override suspend fun clear(name: String) = appWork("the credential store") { store.clear(name) }
 }
 
 internal class ForeignBiometricPrompt(private val prompt: BiometricPrompt) : FfiBiometricPrompt {
     override suspend fun seal(secret: ByteArray, reason: String): ByteArray =
-        appCode("the biometric prompt") { prompt.seal(secret, reason) }
+        appWork("the biometric prompt") { prompt.seal(secret, reason) }
 
     override suspend fun unseal(sealed: ByteArray, reason: String): ByteArray =
-        appCode("the biometric prompt") { prompt.unseal(sealed, reason) }
+        appWork("the biometric prompt") { prompt.unseal(sealed, reason) }
 }

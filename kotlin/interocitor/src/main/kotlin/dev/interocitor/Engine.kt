@@ -2,8 +2,10 @@ package dev.interocitor
 
 import dev.interocitor.ffi.Failure
 import dev.interocitor.ffi.InternalException
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.withContext
 import java.nio.charset.CharacterCodingException
 import kotlin.coroutines.cancellation.CancellationException
 
@@ -77,3 +79,10 @@ internal inline fun <T> appCode(what: String, call: () -> T): T = try {
         else -> Failure.Rejected("APP", "$what of the app failed with ${failure.javaClass.name}", false)
     }
 }
+
+/**
+ * As [appCode], for code that may wait. It may also block, which keychains do: on a thread that is there for it, and not
+ * on one of the few that all coroutines share.
+ */
+internal suspend fun <T> appWork(what: String, call: suspend () -> T): T =
+    appCode(what) { withContext(Dispatchers.IO) { call() } }
