@@ -50,6 +50,17 @@ pub(crate) async fn on_runtime<T: Send + 'static>(
     }
 }
 
+/// Runs a short call on one row where it is polled, as part of the runtime: at once, as a rule. The hop and back
+/// takes longer than the call, and a call that has to wait for a write under way waits on a thread of the engine.
+pub(crate) async fn in_place<T>(work: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
+    let mut work: BoxFuture<'_, Result<T, Failure>> = Box::pin(work);
+    std::future::poll_fn(|context| {
+        let _runtime = RUNTIME.enter();
+        work.as_mut().poll(context)
+    })
+    .await
+}
+
 /// As [`on_runtime`], until the token is cancelled.
 pub(crate) async fn until_cancelled<T: Send + 'static>(
     cancel: Option<Arc<CancelToken>>,

@@ -2,7 +2,7 @@
 
 use interocitor_core::{Fields, Interocitor as Core, Name, Table as CoreTable};
 
-use crate::{Failure, Query, QueryOptions, configuration::invalid, runtime::on_runtime};
+use crate::{Failure, Query, QueryOptions, configuration::invalid, runtime::in_place};
 
 /// A table: rows under ids, each a JSON object whose members merge one by one.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Table {
         &self,
         work: impl FnOnce(CoreTable) -> F,
     ) -> Result<T, Failure> {
-        on_runtime(work(self.table.clone())).await
+        in_place(work(self.table.clone())).await
     }
 
     /// Its name.

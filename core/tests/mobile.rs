@@ -49,6 +49,27 @@ fn open_files(of: &std::path::Path) -> Vec<String> {
     links.map(|link| link.display().to_string()).filter(|link| link.starts_with(&folder)).collect()
 }
 
+#[tokio::test]
+async fn a_write_that_waits_for_another_process_holds_up_no_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let db = open_at(StoreLocation::File(path.clone()), |config| config.auto_sync = false).await;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writing = tokio::spawn({
+        let table = db.table("t");
+        async move { table.put("r", &json!({"a": 1})).await }
+    });
+    // There is one thread: it comes back here only if the write does not keep it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!writing.is_finished());
+    assert_eq!(db.table("t").row("r").await.unwrap(), None, "reads go on");
+    other.execute_batch("COMMIT").unwrap();
+    writing.await.unwrap().unwrap();
+    assert!(db.table("t").row("r").await.unwrap().is_some());
+    db.shutdown().await.unwrap();
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn suspend_lets_go_of_every_file_and_resume_takes_them_up() {

@@ -34,13 +34,13 @@ use crate::{
     local::{self, Changes, RowWrite, Writer},
     mailbox::StorageAdapter,
     query::{Query, Row},
-    store::{Durability, quarantine::Quarantined},
+    store::{Durability, Patience, quarantine::Quarantined},
     sync::{Context, Link},
     value::Name,
 };
 use secrets::Secrets;
 
-/// Writes above this number are applied off the async threads.
+/// Writes above this number are applied off the async threads, and so are writes that must wait for another.
 const MANY_WRITES: usize = 64;
 
 /// A local database and, once connected, a member of a mesh. Cheap to clone; all clones are one.
@@ -121,17 +121,19 @@ impl Inner {
     /// Applies writes and their outbox record in one transaction.
     async fn write(self: &Arc<Self>, writes: Vec<RowWrite>, is_batch: bool) -> Result<()> {
         self.check_open()?;
-        if writes.len() > MANY_WRITES {
-            let inner = Arc::clone(self);
-            self.ctx.blocking(move |_| inner.write_now(&writes, is_batch)).await
-        } else {
-            self.write_now(&writes, is_batch)
+        if writes.len() <= MANY_WRITES {
+            match self.write_now(&writes, is_batch, Patience::Hurries) {
+                Err(Error::StoreBusy) => {}
+                outcome => return outcome,
+            }
         }
+        let inner = Arc::clone(self);
+        self.ctx.blocking(move |_| inner.write_now(&writes, is_batch, Patience::Waits)).await
     }
 
     /// Writes, and tells of it: a caller who gives up meanwhile must not hide what was stored.
-    fn write_now(&self, writes: &[RowWrite], is_batch: bool) -> Result<()> {
-        let (changes, is_new_batch) = self.commit(writes, is_batch)?;
+    fn write_now(&self, writes: &[RowWrite], is_batch: bool, patience: Patience) -> Result<()> {
+        let (changes, is_new_batch) = self.commit(writes, is_batch, patience)?;
         if !changes.is_empty() {
             self.ctx.events.emit_changes(&changes);
             self.driver.wake(is_new_batch);
@@ -140,10 +142,10 @@ impl Inner {
     }
 
     /// Gives what changed, and whether it began a batch of the outbox.
-    fn commit(&self, writes: &[RowWrite], is_batch: bool) -> Result<(Changes, bool)> {
+    fn commit(&self, writes: &[RowWrite], is_batch: bool, patience: Patience) -> Result<(Changes, bool)> {
         let now_ms = self.ctx.host.now_ms();
         let window_ms = u64::try_from(self.config.batch_window.as_millis()).unwrap_or(u64::MAX);
-        self.ctx.store.write_with(Durability::Process, |tx| {
+        self.ctx.store.write_patiently(Durability::Process, patience, |tx| {
             let mut engine = tx.engine()?;
             let open_batch = engine.open_batch;
             let writer = Writer { node: &self.ctx.device, now_ms, full_rows: self.ctx.settings.full_rows };

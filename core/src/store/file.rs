@@ -2,12 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError, TryLockResult},
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Durability, Store, Tx, session::Session};
+use super::{
+    Durability, Patience, Store, Tx,
+    session::{Begin, Session},
+};
 use crate::error::{Error, Result, from_sqlite};
 
 /// Readers kept open between calls.
@@ -30,6 +33,25 @@ enum State {
     Open,
     Released,
     Closed,
+}
+
+impl State {
+    fn check(guard: RwLockReadGuard<'_, Self>) -> Result<RwLockReadGuard<'_, Self>> {
+        match *guard {
+            State::Open => Ok(guard),
+            State::Released => Err(Error::Suspended),
+            State::Closed => Err(Error::ShutDown),
+        }
+    }
+}
+
+/// A lock that nobody else holds.
+fn at_once<T>(lock: TryLockResult<T>) -> Result<T> {
+    match lock {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(Error::StoreBusy),
+    }
 }
 
 impl FileStore {
@@ -66,12 +88,7 @@ impl FileStore {
 
     /// Begins a call, which the store stays open for.
     fn enter(&self) -> Result<RwLockReadGuard<'_, State>> {
-        let state = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        match *state {
-            State::Open => Ok(state),
-            State::Released => Err(Error::Suspended),
-            State::Closed => Err(Error::ShutDown),
-        }
+        State::check(self.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Closes every connection once nothing uses it.
@@ -111,16 +128,33 @@ fn make_private(path: &Path) {
 }
 
 impl Store for FileStore {
-    fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+    fn write(
+        &self,
+        durability: Durability,
+        patience: Patience,
+        work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
+    ) -> Result<()> {
         let least = if self.durability == Durability::Power { self.durability } else { durability };
-        let _open = self.enter()?;
-        self.writer().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", least, work)
+        let mut transact = |writer: &Option<Session>| {
+            writer.as_ref().ok_or(Error::ShutDown)?.transact(Begin::Write(patience), least, work)
+        };
+        match patience {
+            Patience::Waits => {
+                let _open = self.enter()?;
+                transact(&self.writer())
+            }
+            Patience::Hurries => {
+                let _open = State::check(at_once(self.gate.try_read())?)?;
+                let writer = at_once(self.writer.try_lock())?;
+                transact(&writer)
+            }
+        }
     }
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
         let _open = self.enter()?;
         let reader = self.reader()?;
-        let outcome = reader.transact("BEGIN", Durability::Process, work);
+        let outcome = reader.transact(Begin::Read, Durability::Process, work);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < IDLE_READERS {
             readers.push(reader);

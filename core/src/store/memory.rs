@@ -7,7 +7,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Durability, Store, Tx, session::Session};
+use super::{
+    Durability, Patience, Store, Tx,
+    session::{Begin, Session},
+};
 use crate::error::{Error, Result};
 
 /// A store that lives as long as its value. Readers wait for the writer.
@@ -27,12 +30,15 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn write(&self, _: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
-        self.session().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN IMMEDIATE", Durability::Process, work)
+    /// Whoever is under way here is soon done: nobody needs to hurry.
+    fn write(&self, _: Durability, _: Patience, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
+        let session = self.session();
+        let begin = Begin::Write(Patience::Waits);
+        session.as_ref().ok_or(Error::ShutDown)?.transact(begin, Durability::Process, work)
     }
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
-        self.session().as_ref().ok_or(Error::ShutDown)?.transact("BEGIN", Durability::Process, work)
+        self.session().as_ref().ok_or(Error::ShutDown)?.transact(Begin::Read, Durability::Process, work)
     }
 
     fn path(&self) -> Option<&PathBuf> {

@@ -39,10 +39,24 @@ pub(crate) enum Durability {
     Power,
 }
 
+/// What a write does while another one is under way, here or in another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Waits for its turn, up to ten seconds where another process writes.
+    Waits,
+    /// Fails with [`Error::StoreBusy`] at once.
+    Hurries,
+}
+
 /// Where rows and everything that belongs to them is kept.
 pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Runs `work` in one write transaction; an error rolls it back.
-    fn write(&self, durability: Durability, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()>;
+    fn write(
+        &self,
+        durability: Durability,
+        patience: Patience,
+        work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
+    ) -> Result<()>;
 
     /// Runs `work` on one consistent state.
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()>;
@@ -70,14 +84,24 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
 }
 
 impl dyn Store + '_ {
-    /// [`Store::write`] with a result.
+    /// [`Store::write`] with a result; waits for its turn.
     pub(crate) fn write_with<T>(
         &self,
         durability: Durability,
+        work: impl FnMut(&Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.write_patiently(durability, Patience::Waits, work)
+    }
+
+    /// [`Store::write`] with a result.
+    pub(crate) fn write_patiently<T>(
+        &self,
+        durability: Durability,
+        patience: Patience,
         mut work: impl FnMut(&Tx<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut outcome = None;
-        self.write(durability, &mut |tx| {
+        self.write(durability, patience, &mut |tx| {
             outcome = Some(work(tx)?);
             Ok(())
         })?;

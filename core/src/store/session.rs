@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::{Durability, rows::TableInfo};
+use super::{Durability, Patience, rows::TableInfo};
 use crate::{
     error::{Error, Result, from_sqlite},
     value::Name,
@@ -55,6 +55,13 @@ CREATE TABLE quarantine(
 CREATE TABLE prunable(name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, deleted_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE stores(id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 ";
+
+/// What a transaction is begun for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin {
+    Read,
+    Write(Patience),
+}
 
 /// A connection and its caches.
 pub(super) struct Session {
@@ -150,7 +157,7 @@ impl Session {
     /// Runs one transaction.
     pub(super) fn transact(
         &self,
-        begin: &str,
+        begin: Begin,
         durability: Durability,
         work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
     ) -> Result<()> {
@@ -161,9 +168,24 @@ impl Session {
         outcome.map_err(|error| self.explain(error))
     }
 
+    fn begin(&self, begin: Begin) -> Result<()> {
+        let run = |sql| self.conn.prepare_cached(sql)?.execute([]);
+        match begin {
+            Begin::Read => run("BEGIN")?,
+            Begin::Write(Patience::Waits) => run("BEGIN IMMEDIATE")?,
+            Begin::Write(Patience::Hurries) => {
+                self.conn.busy_timeout(Duration::ZERO)?;
+                let outcome = run("BEGIN IMMEDIATE");
+                self.conn.busy_timeout(Duration::from_millis(BUSY_MS))?;
+                outcome?
+            }
+        };
+        Ok(())
+    }
+
     fn transact_raw(
         &self,
-        begin: &str,
+        begin: Begin,
         durability: Durability,
         work: &mut dyn FnMut(&Tx<'_>) -> Result<()>,
     ) -> Result<()> {
@@ -171,7 +193,7 @@ impl Session {
             // With FULL the commit syncs the log, and with it every commit before.
             self.conn.execute_batch("PRAGMA synchronous = FULL")?;
         }
-        self.conn.prepare_cached(begin)?.execute([])?;
+        self.begin(begin)?;
         let guard = Rollback(self);
         work(&Tx { session: self })?;
         self.conn.prepare_cached("COMMIT")?.execute([]).map_err(|error| from_sqlite(&error, &self.place))?;

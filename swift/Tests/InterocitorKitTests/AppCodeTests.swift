@@ -255,7 +255,7 @@ import Testing
       }
       await #expect(throws: CancellationError.self) { try await task.value }
     }
-    #expect(db.connectionState == .offline)
+    try await eventually("it stays connecting") { db.connectionState == .offline }
   }
 
   @Test(.timeLimit(.minutes(1))) func anAdapterMayCallTheDatabase() async throws {

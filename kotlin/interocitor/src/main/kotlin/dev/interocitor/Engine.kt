@@ -21,6 +21,14 @@ internal suspend inline fun <T> engine(call: () -> T): T {
     }
 }
 
+/**
+ * As [engine], for calls on one row: as a rule they are done where they are made, so they are made off the threads that
+ * draw. Where the caller is off them already nothing changes hands.
+ */
+internal suspend inline fun <T> rowCall(crossinline call: suspend () -> T): T = engine {
+    withContext(Dispatchers.IO) { call() }
+}
+
 /** As [engine], for calls that do not wait. */
 internal inline fun <T> engineNow(call: () -> T): T = try {
     call()

@@ -19,7 +19,7 @@ public class Table<T : Any> internal constructor(private val inner: FfiTable, pr
     /** Adds a row under a new id, which starts with the prefix and `_` where there is one, and returns the id. */
     public suspend fun add(row: T, prefix: String? = null): String {
         val columns = codec.encode(row)
-        return engine { inner.add(columns, prefix) }
+        return rowCall { inner.add(columns, prefix) }
     }
 
     /**
@@ -28,29 +28,29 @@ public class Table<T : Any> internal constructor(private val inner: FfiTable, pr
      */
     public suspend fun put(id: String, row: T) {
         val columns = codec.encode(row)
-        engine { inner.put(id, columns) }
+        rowCall { inner.put(id, columns) }
     }
 
     /** Sets the columns that the block names, `set(Todo::done, true)`, and keeps the others; otherwise as [put]. */
     public suspend fun patch(id: String, columns: Patch<T>.() -> Unit) {
         val given = Patch(codec).apply(columns).asJson()
-        engine { inner.put(id, given) }
+        rowCall { inner.put(id, given) }
     }
 
     /** Sets these columns and keeps the others; otherwise as [put]. */
     public suspend fun patch(id: String, columns: JsonObject) {
-        engine { inner.put(id, columns.toString().toJsonBytes()) }
+        rowCall { inner.put(id, columns.toString().toJsonBytes()) }
     }
 
     /** Sets all columns of the class, and every other column of the row to null. */
     public suspend fun replace(id: String, row: T) {
         val columns = codec.encode(row)
-        engine { inner.replace(id, columns) }
+        rowCall { inner.replace(id, columns) }
     }
 
     /** Deletes a row; an unknown or deleted one stays as it is. */
     public suspend fun delete(id: String) {
-        engine { inner.delete(id) }
+        rowCall { inner.delete(id) }
     }
 
     /**
@@ -58,7 +58,7 @@ public class Table<T : Any> internal constructor(private val inner: FfiTable, pr
      *
      * @throws InterocitorException.Decode where it does not fit the class.
      */
-    public suspend fun row(id: String): Row<T>? = engine { inner.row(id) }?.let { codec.decode(id, it) }
+    public suspend fun row(id: String): Row<T>? = rowCall { inner.row(id) }?.let { codec.decode(id, it) }
 
     /** A query over this table. */
     public fun query(): Query<T> = Query(inner, codec)
@@ -69,11 +69,11 @@ public class Table<T : Any> internal constructor(private val inner: FfiTable, pr
     override fun toString(): String = "Table($name)"
 
     /** A row's text as the engine spells it. */
-    internal suspend fun rowText(id: String): String? = engine { inner.row(id) }?.decodeToString()
+    internal suspend fun rowText(id: String): String? = rowCall { inner.row(id) }?.decodeToString()
 
     /** As [patch], with a text that need not be JSON. */
     internal suspend fun putText(id: String, text: String) {
-        engine { inner.put(id, text.toJsonBytes()) }
+        rowCall { inner.put(id, text.toJsonBytes()) }
     }
 }
 

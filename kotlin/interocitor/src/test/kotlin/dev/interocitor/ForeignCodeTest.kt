@@ -4,6 +4,7 @@ import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
@@ -205,7 +206,7 @@ class ForeignCodeTest {
             assertTrue(waiting.receive())
             connecting.cancelAndJoin()
             assertFalse(withTimeout(5.seconds) { waiting.receive() })
-            assertEquals(ConnectionState.OFFLINE, db.connectionState.value)
+            withTimeout(5.seconds) { db.connectionState.first { it == ConnectionState.OFFLINE } }
             db.table<Title>("todos").put("a", Title("works on"))
         }
     }

@@ -10,6 +10,7 @@ import dev.interocitor.Event
 import dev.interocitor.Interocitor
 import dev.interocitor.Mailbox
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.runBlocking
@@ -56,23 +57,23 @@ private suspend fun open(folder: File, name: String): Interocitor = Interocitor.
 private suspend fun fill(db: Interocitor, rows: IntRange) =
     db.batch { table<Todo>("todos").run { rows.forEach { put(name(it), todo(it)) } } }
 
-fun main(): Unit = runBlocking {
+fun main(): Unit = runBlocking(Dispatchers.Default) {
     val folder = Files.createTempDirectory("bench").toFile()
     try {
         open(folder, "query.db").use { db ->
             fill(db, 0 until ROWS)
             val todos = db.table<Todo>("todos")
-            // The first half warms the JVM up.
-            val times = List(42) { measureTime { check(todos.query().rows().size == ROWS) } }
-            report("query", times.drop(21).median())
+            // The greater part warms the JVM up.
+            val times = List(221) { measureTime { check(todos.query().rows().size == ROWS) } }
+            report("query", times.drop(200).median())
         }
-        val times = List(7) { round ->
+        val times = List(22) { round ->
             open(folder, "puts$round.db").use { db ->
                 val todos = db.table<Todo>("todos")
                 measureTime { repeat(PUTS) { todos.put(name(it), todo(it)) } }
             }
         }
-        report("puts", times.median())
+        report("puts", times.drop(11).median())
         storm(folder)
     } finally {
         folder.deleteRecursively()
