@@ -118,6 +118,9 @@ pub enum Event {
     /// A file could not be read; it is in quarantine and sync goes on.
     #[serde(rename = "decode:error")]
     DecodeError { path: String, error: String },
+    /// A write was not published: its row was deleted for good elsewhere. It waits in quarantine.
+    #[serde(rename = "write:quarantined")]
+    WriteQuarantined { table: String, row_id: String },
     #[serde(rename = "schema:mismatch")]
     SchemaMismatch { local: u64, remote: u64 },
     /// A peer's clock, or ours, is further from the wall clock than five minutes.
@@ -132,6 +135,13 @@ pub enum Event {
     /// The mailbox shows an older state than was seen before.
     #[serde(rename = "remote:rollback")]
     RemoteRollback { known_generation: u64, generation: u64, known_epoch: u64, epoch: u64 },
+    /// Something that must be in the mailbox is not: the snapshot at `path`, or the change files of `device` with the
+    /// numbers `first` to `last`, missing for a day although later ones are there.
+    #[serde(rename = "remote:withheld")]
+    RemoteWithheld { path: Option<String>, device: Option<String>, first: u64, last: u64 },
+    /// Another client had put an older or another mesh in the place of ours; ours is in force again.
+    #[serde(rename = "remote:repaired")]
+    RemoteRepaired { generation: u64, found_generation: u64 },
     /// The mailbox refused or failed; tried again after the wait.
     #[serde(rename = "remote:access")]
     RemoteAccess { kind: String, error: String, retry_in_ms: u64 },

@@ -85,7 +85,7 @@ pub use local::{Fields, IntoFields};
 pub use merge::{Conflict, MergeFunction, MergeStrategy};
 pub use query::{Condition, Direction, Query, Row};
 pub use schema::Schema;
-pub use store::quarantine::Quarantined;
+pub use store::quarantine::{Quarantined, QuarantinedWrite};
 pub use value::{Name, Value};
 
 /// Compiles the example of the README.

@@ -220,15 +220,16 @@ pub(crate) fn apply(
         let Some(table) = table else { continue };
         let stored = tx.row(&table, row_id)?;
         let rid = stored.as_ref().map(|stored| stored.rid);
+        let is_new = rid.is_none();
         let known = stored.map(|stored| stored.state);
         let Some(written) = write_row(engine, writer, known, write) else { continue };
         check_unique(tx, &table, row_id, &written)?;
         tx.put_row(&table, row_id, rid, &written.state)?;
         changes.note(&table.name, row_id, written.state.is_live());
         if writer.full_rows {
-            ops.push(&table.name, row_id, &written.state);
+            ops.push(&table.name, row_id, &written.state, is_new);
         } else {
-            ops.push(&table.name, row_id, &written.changed_only());
+            ops.push(&table.name, row_id, &written.changed_only(), is_new);
         }
     }
     Ok((changes, ops))

@@ -3,13 +3,10 @@
 
 mod common;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use common::{
+    ahead::Ahead,
     faulty::FaultyMailbox,
     open_at,
     sim::{Executor, World},
@@ -17,39 +14,12 @@ use common::{
 };
 use interocitor_core::{
     Compaction, Config, Error, Interocitor, StoreLocation,
-    host::{Host, Job, TokioHost},
     mailbox::{FolderMailbox, MemoryMailbox},
 };
 use serde_json::{Value, json};
 
 const PASSPHRASE: &str = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE";
 const DAY: Duration = Duration::from_hours(24);
-
-/// The real clock, moved ahead by so many ms.
-#[derive(Debug, Default)]
-struct Ahead(Mutex<u64>);
-
-impl Host for Ahead {
-    fn now_ms(&self) -> u64 {
-        TokioHost.now_ms() + *self.0.lock().unwrap()
-    }
-
-    fn random(&self, buffer: &mut [u8]) {
-        TokioHost.random(buffer);
-    }
-
-    fn sleep(&self, duration: Duration) -> futures_util::future::BoxFuture<'static, ()> {
-        TokioHost.sleep(duration)
-    }
-
-    fn spawn(&self, task: futures_util::future::BoxFuture<'static, ()>) {
-        TokioHost.spawn(task);
-    }
-
-    fn blocking(&self, job: Job) -> futures_util::future::BoxFuture<'static, ()> {
-        TokioHost.blocking(job)
-    }
-}
 
 async fn device(mailbox: &Path, change: impl FnOnce(&mut Config)) -> Interocitor {
     let db = open_at(StoreLocation::Memory, |config| {

@@ -157,8 +157,11 @@ pub(crate) enum Verb {
     /// Show how things stand here, without asking the mailbox
     Status,
     /// List the devices of the mesh, as they describe themselves in the mailbox
-    Devices,
-    /// Files of the mailbox that could not be read
+    Devices {
+        #[command(subcommand)]
+        verb: Option<DevicesVerb>,
+    },
+    /// Files of the mailbox that could not be read, and writes whose rows were deleted elsewhere
     Quarantine {
         #[command(subcommand)]
         verb: QuarantineVerb,
@@ -177,6 +180,25 @@ pub(crate) enum Verb {
 pub(crate) enum QuarantineVerb {
     /// List them with the reason
     List,
+    /// Try a file again with the next pull; write a write once more, which brings its row back
+    Restore {
+        /// As listed
+        name: String,
+    },
+    /// Ignore a file until its content changes; forget a write for good
+    Discard {
+        /// As listed
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DevicesVerb {
+    /// Wait no more for a device that will not come back
+    Retire {
+        /// Its id, as listed
+        id: String,
+    },
 }
 
 const WHERE: &str = "\

@@ -231,11 +231,10 @@ impl Exchange {
     }
 }
 
-/// The one line about files that cannot be read.
-pub(crate) fn quarantine_warning(files: u64) -> Option<String> {
-    let what =
-        if files == 1 { "1 file of the mailbox is" } else { &format!("{files} files of the mailbox are") };
-    (files > 0).then(|| format!("warning: {what} in quarantine; see: interocitor quarantine list"))
+/// The one line about what cannot be read or was put aside.
+pub(crate) fn quarantine_warning(items: u64) -> Option<String> {
+    let what = if items == 1 { "1 item is" } else { &format!("{items} items are") };
+    (items > 0).then(|| format!("warning: {what} in quarantine; see: interocitor quarantine list"))
 }
 
 pub(crate) fn remote_path(settings: &Settings) -> &str {

@@ -9,6 +9,7 @@ mod dump;
 mod lifecycle;
 mod live;
 mod open;
+mod quarantine;
 mod secrets;
 mod status;
 mod table;
@@ -34,7 +35,7 @@ use crate::{
     local::{self, Changes, RowWrite, Writer},
     mailbox::StorageAdapter,
     query::{Query, Row},
-    store::{Durability, Patience, quarantine::Quarantined},
+    store::{Durability, Patience},
     sync::{Context, Link},
     value::Name,
 };
@@ -263,16 +264,6 @@ impl Interocitor {
     /// Credentials of sub-stores, kept beside the rows and never synced.
     pub fn connected_stores(&self) -> ConnectedStores {
         ConnectedStores::new(Arc::clone(&self.inner.ctx))
-    }
-
-    /// Files of the mailbox that cannot be read.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    pub async fn quarantined(&self) -> Result<Vec<Quarantined>> {
-        self.inner.check_open()?;
-        self.inner.ctx.read(|tx| tx.quarantined())
     }
 
     /// The whole store as one JSON object:

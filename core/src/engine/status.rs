@@ -118,6 +118,20 @@ impl Interocitor {
             })
             .collect())
     }
+
+    /// Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
+    /// does come back, what it wrote meanwhile is published or put into quarantine.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where the database is not connected, for this device and for an unknown one; those of the
+    /// mailbox.
+    pub async fn retire_device(&self, device_id: &str) -> Result<()> {
+        if device_id == self.device_id() {
+            return Err(Error::invalid("device", "a device does not retire itself; do it from another one"));
+        }
+        self.inner.exchange(async |link| device::retire(link, device_id).await).await
+    }
 }
 
 impl Inner {

@@ -19,8 +19,14 @@ pub(crate) mod keys {
     pub(crate) const GENERATION: &str = "generation";
     /// Content hash of the manifest last accepted.
     pub(crate) const CONTENT_HASH: &str = "contentHash";
+    /// The manifest last accepted, as it was stored.
+    pub(crate) const MANIFEST: &str = "manifest";
+    /// The loss of the mailbox that was told last: the content hash of an older manifest, or a missing path.
+    pub(crate) const ROLLBACK: &str = "rollback";
     /// Clock at and below which the snapshot is the state.
     pub(crate) const FLOOR: &str = "floor";
+    /// An epoch whose snapshot was written by another client: what it holds of unknown streams is not told.
+    pub(crate) const FOREIGN_EPOCH: &str = "foreignEpoch";
     /// Fingerprint of the key that opened a file of this mesh.
     pub(crate) const PROVEN_KEY: &str = "provenKey";
     /// Content hash of a manifest that this device is about to found a mesh with.
@@ -77,13 +83,19 @@ impl Tx<'_> {
 
     /// Forgets everything that was exchanged with a mesh: receipts, quarantine and what was seen.
     pub(crate) fn clear_exchange(&self) -> Result<()> {
-        self.conn().execute_batch("DELETE FROM receipts; DELETE FROM quarantine; DELETE FROM prunable;")?;
+        self.conn().execute_batch(
+            "DELETE FROM receipts; DELETE FROM quarantine; DELETE FROM prunable; DELETE FROM graves;
+             DELETE FROM streams; DELETE FROM ahead;",
+        )?;
         let seen = [
             keys::MESH_ID,
             keys::EPOCH,
             keys::GENERATION,
             keys::CONTENT_HASH,
+            keys::MANIFEST,
+            keys::ROLLBACK,
             keys::FLOOR,
+            keys::FOREIGN_EPOCH,
             keys::PROVEN_KEY,
             keys::FOUNDING,
             keys::LATEST_ENTRY,

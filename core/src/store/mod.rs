@@ -9,6 +9,7 @@
 
 pub(crate) mod fields;
 mod file;
+mod graves;
 mod memory;
 pub(crate) mod meta;
 pub(crate) mod outbox;
@@ -17,6 +18,8 @@ pub(crate) mod quarantine;
 mod receipts;
 pub(crate) mod rows;
 mod session;
+pub(crate) mod stale;
+pub(crate) mod streams;
 
 #[cfg(test)]
 mod suite;

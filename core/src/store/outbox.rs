@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     error::{Error, Result},
     merge,
-    row::{Reader, RowState, put_bytes},
+    row::{Reader, RowState, put_bytes, put_varint},
     value::Name,
     wire::change::Op,
 };
@@ -39,6 +39,8 @@ pub(crate) struct OutboxRecord {
     pub(crate) opened_ms: u64,
     pub(crate) part: Option<(u64, u64)>,
     pub(crate) binding: Option<Binding>,
+    /// Number of its entry, which outlives a binding that was taken.
+    pub(crate) number: Option<u64>,
 }
 
 /// What waits in the outbox.
@@ -50,6 +52,14 @@ pub(crate) struct OutboxCount {
     pub(crate) oldest_ms: Option<u64>,
 }
 
+/// An operation that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) op: Op,
+    /// The row was not there before: nobody else can know it.
+    pub(crate) is_new: bool,
+}
+
 /// Collects operations in the stored form.
 #[derive(Debug, Default)]
 pub(crate) struct OpWriter {
@@ -57,15 +67,20 @@ pub(crate) struct OpWriter {
 }
 
 impl OpWriter {
-    pub(crate) fn push(&mut self, table: &Name, row_id: &Name, state: &RowState) {
+    pub(crate) fn push(&mut self, table: &Name, row_id: &Name, state: &RowState, is_new: bool) {
         if self.pieces.last().is_none_or(|piece| piece.len() >= PIECE) {
             self.pieces.push(Vec::new());
         }
         if let Some(piece) = self.pieces.last_mut() {
             put_bytes(piece, table.as_bytes());
             put_bytes(piece, row_id.as_bytes());
+            put_varint(piece, u64::from(is_new));
             state.write_record(piece);
         }
+    }
+
+    pub(crate) fn push_queued(&mut self, queued: &Queued) {
+        self.push(&queued.op.table, &queued.op.row_id, &queued.op.state, queued.is_new);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -153,6 +168,7 @@ impl Tx<'_> {
                 }),
                 _ => None,
             };
+            let number = row.get::<_, Option<i64>>(6)?.map(i64::unsigned_abs);
             let part: Option<i64> = row.get(2)?;
             let parts: Option<i64> = row.get(3)?;
             records.push(OutboxRecord {
@@ -160,6 +176,7 @@ impl Tx<'_> {
                 opened_ms: row.get::<_, i64>(1)?.unsigned_abs(),
                 part: part.zip(parts).map(|(part, parts)| (part.unsigned_abs(), parts.unsigned_abs())),
                 binding,
+                number,
             });
         }
         Ok(records)
@@ -172,11 +189,33 @@ impl Tx<'_> {
         Ok(records)
     }
 
+    /// Every record that was bound: an upload of it may have arrived.
+    pub(crate) fn bound_records(&self) -> Result<Vec<(i64, Binding)>> {
+        let records = self.closed_records(&EngineState::default(), usize::MAX, -1, i64::MAX)?;
+        Ok(records.into_iter().filter_map(|record| Some((record.seq, record.binding?))).collect())
+    }
+
+    /// Puts other operations into a record and takes its binding, so that it goes out under a fresh name; the
+    /// number of its entry stays, or peers would see a hole. A record that is left with nothing is removed,
+    /// unless it has a number.
+    pub(crate) fn rewrite_record(&self, seq: i64, ops: &[Queued]) -> Result<()> {
+        self.sql("DELETE FROM outbox_ops WHERE seq = ?1")?.execute([seq])?;
+        self.sql("UPDATE outbox SET entry_id = NULL, entry_clock = NULL WHERE seq = ?1")?.execute([seq])?;
+        if ops.is_empty() {
+            self.sql("DELETE FROM outbox WHERE seq = ?1 AND entry_seq IS NULL")?.execute([seq])?;
+        }
+        let mut writer = OpWriter::default();
+        for queued in ops {
+            writer.push_queued(queued);
+        }
+        self.add_pieces(seq, 0, &writer)
+    }
+
     /// The operations of a record, one for each row: later states of a row are joined into the first.
-    pub(crate) fn record_ops(&self, seq: i64) -> Result<Vec<Op>> {
+    pub(crate) fn record_ops(&self, seq: i64) -> Result<Vec<Queued>> {
         let mut statement = self.sql("SELECT ops FROM outbox_ops WHERE seq = ?1 ORDER BY n")?;
         let mut rows = statement.query([seq])?;
-        let mut ops: Vec<Op> = Vec::new();
+        let mut ops: Vec<Queued> = Vec::new();
         let mut places: HashMap<(Name, Name), usize> = HashMap::new();
         while let Some(row) = rows.next()? {
             let piece = row.get_ref(0)?.as_bytes().map_err(|_| damaged())?;
@@ -184,11 +223,15 @@ impl Tx<'_> {
             while !reader.is_empty() {
                 let table = Name::from_wtf8(reader.bytes()?);
                 let row_id = Name::from_wtf8(reader.bytes()?);
+                let is_new = reader.varint()? > 0;
                 let state = RowState::read_record(&mut reader)?;
                 let place = *places.entry((table.clone(), row_id.clone())).or_insert(ops.len());
                 match ops.get_mut(place) {
-                    Some(op) => drop(merge::join(&mut op.state, state, &|_| false)),
-                    None => ops.push(Op { table, row_id, state }),
+                    Some(queued) => {
+                        merge::join(&mut queued.op.state, state, &|_| false);
+                        queued.is_new |= is_new;
+                    }
+                    None => ops.push(Queued { op: Op { table, row_id, state }, is_new }),
                 }
             }
         }

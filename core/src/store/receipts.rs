@@ -20,4 +20,10 @@ impl Tx<'_> {
         }
         Ok(unknown)
     }
+
+    /// Forgets every receipt but those of `names`, so that the other files are read again.
+    pub(crate) fn keep_receipts(&self, names: &[String]) -> Result<()> {
+        self.sql("DELETE FROM receipts")?.execute([])?;
+        names.iter().try_for_each(|name| self.add_receipt(name))
+    }
 }

@@ -50,7 +50,26 @@ CREATE TABLE outbox_ops(seq INTEGER NOT NULL, n INTEGER NOT NULL, ops BLOB NOT N
 CREATE TABLE receipts(name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE quarantine(
     name TEXT PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL,
-    first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, tries INTEGER NOT NULL
+    first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
+    discarded INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE stale(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    table_name TEXT NOT NULL, row_id TEXT NOT NULL, state BLOB NOT NULL, since_ms INTEGER NOT NULL
+);
+CREATE TABLE graves(
+    table_id INTEGER NOT NULL, row_id TEXT NOT NULL, clock TEXT NOT NULL, epoch INTEGER NOT NULL,
+    PRIMARY KEY (table_id, row_id)
+) WITHOUT ROWID;
+CREATE TABLE streams(
+    device TEXT NOT NULL, install TEXT NOT NULL,
+    upto INTEGER NOT NULL,                          -- every entry up to here was read
+    hole_ms INTEGER,                                -- since when one is missing behind it
+    PRIMARY KEY (device, install)
+) WITHOUT ROWID;
+CREATE TABLE ahead(
+    device TEXT NOT NULL, install TEXT NOT NULL, seq INTEGER NOT NULL,  -- entries read behind a hole
+    PRIMARY KEY (device, install, seq)
 ) WITHOUT ROWID;
 CREATE TABLE prunable(name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, deleted_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE stores(id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;

@@ -118,7 +118,7 @@ fn the_outbox_joins_the_states_of_a_row_and_keeps_its_binding() {
                 for (ts, value) in [(1, "1"), (3, "3"), (2, "2")] {
                     engine.clock.tick(ts);
                     let mut ops = OpWriter::default();
-                    ops.push(&"t".into(), &"r".into(), &state(ts, value));
+                    ops.push(&"t".into(), &"r".into(), &state(ts, value), false);
                     tx.append_to_open_batch(&mut engine, &ops, 100, 1000)?;
                 }
                 tx.set_engine(&engine)
@@ -134,14 +134,14 @@ fn the_outbox_joins_the_states_of_a_row_and_keeps_its_binding() {
                 assert_eq!(tx.outbox_count()?.oldest_ms, Some(100));
                 // A write after the window opens the next batch.
                 let mut ops = OpWriter::default();
-                ops.push(&"t".into(), &"s".into(), &tombstone(5));
+                ops.push(&"t".into(), &"s".into(), &tombstone(5), false);
                 engine.clock.tick(5);
                 tx.append_to_open_batch(&mut engine, &ops, 1100, 1000)?;
                 let closed = tx.closed_records(&engine, 9, -1, i64::MAX)?;
                 assert_eq!(closed.len(), 1);
                 let joined = tx.record_ops(closed[0].seq)?;
                 assert_eq!(joined.len(), 1);
-                assert_eq!(joined[0].state, state(3, "3"));
+                assert_eq!(joined[0].op.state, state(3, "3"));
                 let binding = Binding { id: "chg_1".into(), clock: "9-0-n".parse().unwrap(), seq: 4 };
                 tx.bind_record(closed[0].seq, &binding)?;
                 assert_eq!(tx.closed_records(&engine, 9, -1, i64::MAX)?[0].binding, Some(binding));

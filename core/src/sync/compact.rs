@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Foretaste, Link, connect, flush, manifest, page, pull, spool::Outgoing};
+use super::{
+    Context, Foretaste, Link, collect::Collection, connect, device, flush, honesty, manifest, pull,
+    spool::Outgoing,
+};
 use crate::{
     clock::Clock,
     config::SchemaPolicy,
@@ -14,7 +17,9 @@ use crate::{
     host::ids,
     mailbox::MailboxErrorKind,
     store::{Tx, meta::keys},
+    value::Name,
     wire::{
+        device::DeviceRecord,
         layout::is_change_name,
         manifest::{Manifest, Next, Pointer},
         snapshot::{Preamble, SnapshotWriter},
@@ -60,6 +65,8 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
         });
     }
     flush::flush(ctx, link).await?;
+    // Before the change files are listed: what a record promises is in them by then.
+    let records = device::list(link).await?;
     let (merged, _) = pull::pull(ctx, link, Foretaste::default()).await?;
     let epoch = ctx.read(|tx| tx.meta_number(keys::EPOCH))?.unwrap_or(0);
     if merged.epoch != epoch {
@@ -88,12 +95,13 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     };
     let listed: Vec<String> = link.list_changes().await?.into_iter().map(|file| file.name).collect();
     let name = format!("snapshot-{}-{}-{}.json", epoch + 1, ctx.device_id(), ids::uuid_v4(&*ctx.host));
-    let draft = {
+    let mut draft = {
         let (link, manifest) = (Arc::clone(link), Arc::clone(&manifest));
-        ctx.blocking(move |ctx| draft(ctx, &link, &manifest, listed)).await?
+        ctx.blocking(move |ctx| draft(ctx, &link, &manifest, listed, &records)).await?
     };
     let path = format!("{}/{name}", link.layout.mainline());
-    link.adapter.write_file(&path, draft.body.into_body()?).await?;
+    let body = draft.body.take().ok_or(Error::Cancelled)?.into_body()?;
+    link.adapter.write_file(&path, body).await?;
     let settings = &ctx.settings;
     let next = manifest
         .next(&Next {
@@ -107,7 +115,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
             epoch: epoch + 1,
             watermark: &draft.watermark,
             snapshot_path: &path,
-            floor: draft.floor.as_ref(),
+            floor: draft.collection.floor.as_ref(),
         })
         .map_err(|error| manifest::invalid(&path, &error))?;
     if !elect(ctx, link, &next, version.as_deref()).await? {
@@ -115,7 +123,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
         let _ = link.adapter.delete_file(&path).await;
         return Ok(Compacted::Overtaken);
     }
-    settle(ctx, &manifest, &next, &draft.covered)?;
+    settle(ctx, &manifest, &next, &draft)?;
     connect::finish(ctx, link, &next).await?;
     let deleted = prune(ctx, link, &next, grace).await?;
     Ok(Compacted::Written {
@@ -143,16 +151,27 @@ async fn free_generation(ctx: &Context, link: &Link, manifest: &Manifest) -> Res
 
 /// A snapshot ready to be written.
 struct Draft {
-    body: Outgoing,
+    /// Until it is on its way.
+    body: Option<Outgoing>,
     watermark: Clock,
-    floor: Option<Clock>,
+    collection: Collection,
     /// Names of the change files that it holds, sorted.
     covered: Vec<String>,
     rows: u64,
+    /// Delete clocks in it.
+    held: Vec<(Name, Name, Clock)>,
+    /// Delete clocks that it leaves out.
+    collected: Vec<(Name, Name, Clock)>,
 }
 
 /// Writes the rows and the names of what they hold, both from one state of the store.
-fn draft(ctx: &Context, link: &Link, manifest: &Manifest, listed: Vec<String>) -> Result<Draft> {
+fn draft(
+    ctx: &Context,
+    link: &Link,
+    manifest: &Manifest,
+    listed: Vec<String>,
+    records: &[DeviceRecord],
+) -> Result<Draft> {
     let now_ms = ctx.host.now_ms();
     let (clock, pruned) = ctx.write(|tx| {
         let mut engine = tx.engine()?;
@@ -167,7 +186,9 @@ fn draft(ctx: &Context, link: &Link, manifest: &Manifest, listed: Vec<String>) -
         let listed = listed.take().unwrap_or_default();
         let mut body = body.take().ok_or(Error::Cancelled)?;
         let covered = covered(tx, listed, &pruned)?;
-        let floor = page::floor(tx)?.max(manifest.floor.clone());
+        let frontiers = tx.frontiers()?;
+        let collection = Collection::plan(ctx, tx, manifest, records)?;
+        let (mut held, mut collected) = (Vec::new(), Vec::new());
         let mut writer = SnapshotWriter::new(&Preamble {
             mesh_id: &manifest.mesh_id,
             id: &format!("snap_{}", ids::uuid_v7(&*ctx.host)),
@@ -176,10 +197,21 @@ fn draft(ctx: &Context, link: &Link, manifest: &Manifest, listed: Vec<String>) -
             epoch: manifest.epoch + 1,
             schema: manifest.schema,
             covered: &covered,
+            frontiers: &frontiers,
+            is_anchored: tx.meta(keys::FOREIGN_EPOCH)?.is_some(),
         });
         let mut rows = 0;
         for table in tx.tables()? {
-            tx.each_row(&table, |_, row_id, state| {
+            tx.each_row(&table, |_, row_id, mut state| {
+                if let Some(deleted) = collection.takes(tx, &table, &row_id, &state)?.cloned() {
+                    collected.push((table.name.clone(), row_id.clone(), deleted));
+                    state.deleted = None;
+                    if state.cells.is_empty() {
+                        return Ok(());
+                    }
+                } else if let Some(deleted) = &state.deleted {
+                    held.push((table.name.clone(), row_id.clone(), deleted.clone()));
+                }
                 writer.row(&table.name, &row_id, &state);
                 rows += 1;
                 if writer.out.len() >= PIECE {
@@ -190,7 +222,7 @@ fn draft(ctx: &Context, link: &Link, manifest: &Manifest, listed: Vec<String>) -
             })?;
         }
         body.write(&writer.finish())?;
-        Ok(Draft { body, watermark: clock.clone(), floor, covered, rows })
+        Ok(Draft { body: Some(body), watermark: clock.clone(), collection, covered, rows, held, collected })
     })
 }
 
@@ -235,16 +267,25 @@ async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str
 }
 
 /// Notes what is in force now, and what it made superfluous.
-fn settle(ctx: &Context, former: &Manifest, next: &Manifest, covered: &[String]) -> Result<()> {
+fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> Result<()> {
     let now_ms = ctx.host.now_ms();
     ctx.write(|tx| {
         tx.set_meta(keys::EPOCH, &next.epoch.to_string())?;
-        tx.set_meta(keys::GENERATION, &next.generation.to_string())?;
-        tx.set_meta(keys::CONTENT_HASH, &next.content_hash)?;
+        honesty::remember(tx, next)?;
         if let Some(floor) = &next.floor {
             tx.set_meta(keys::FLOOR, &floor.to_string())?;
         }
-        for name in covered {
+        for (table, row_id, deleted) in &draft.held {
+            if let Some(table) = tx.table(table)? {
+                tx.note_grave(&table, row_id, deleted, next.epoch)?;
+            }
+        }
+        for (table, row_id, deleted) in &draft.collected {
+            if let Some(table) = tx.table(table)? {
+                tx.collect(&table, row_id, deleted)?;
+            }
+        }
+        for name in &draft.covered {
             tx.note_prunable(&format!("changes/{name}"), now_ms)?;
         }
         let snapshot = former.snapshot_path.as_deref().and_then(|path| path.rsplit_once("/mainline/"));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Foretaste, Link, bootstrap, device, flush, join, key, manifest, pull};
+use super::{Context, Foretaste, Link, bootstrap, device, flush, honesty, join, key, manifest, pull};
 use crate::{
     error::{Error, Result},
     events::Event,
@@ -103,6 +103,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
     // Pull and flush move any amount of data: a deadline for the whole would punish large meshes, so
     // each request has its own in the adapter.
     *stage = "pull";
+    honesty::check_snapshot(ctx, link, &manifest).await?;
     exchange(ctx, link, foretaste).await
 }
 
@@ -110,6 +111,12 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
 async fn current(ctx: &Context, link: &Link, terms: &Terms) -> Result<Arc<Manifest>> {
     link.forget_manifest();
     if let Some(manifest) = manifest::load(ctx, link, "connect").await? {
+        let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+        if known.is_some_and(|known| known != manifest.mesh_id)
+            && let Some(ours) = honesty::uncover(ctx, link, &manifest).await?
+        {
+            return Ok(ours);
+        }
         let is_foreign = terms.is_new_key && !bootstrap::is_own(ctx, &manifest)?;
         return if is_foreign { Err(Error::PassphraseRequired) } else { Ok(manifest) };
     }

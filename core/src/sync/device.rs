@@ -2,17 +2,26 @@
 
 use super::{Context, Link};
 use crate::{
+    clock::{Clock, DeviceClock},
     error::{Error, Result},
     mailbox::MailboxErrorKind,
-    store::meta::keys,
+    store::{Tx, meta::keys},
     wire::{
         device::{DeviceRecord, Observed},
+        layout::is_usable_device_id,
         manifest::Manifest,
     },
 };
 
 /// The record is written anew at least this often, so that peers do not count us as gone.
 const REFRESH_MS: u64 = 24 * 3600 * 1000;
+
+/// The watermark that our record last acknowledged: no unpublished work of ours stood at or below it.
+pub(super) fn observed_watermark(tx: &Tx<'_>) -> Result<Option<Clock>> {
+    let record = tx.meta(keys::DEVICE_RECORD)?;
+    let record = record.and_then(|text| DeviceRecord::parse(text.as_bytes()).ok());
+    Ok(record.and_then(|record| record.observed_watermark()))
+}
 
 /// Writes the first record of a founder, with the proof of the mesh key in it.
 pub(super) async fn introduce(ctx: &Context, link: &Link, mesh_id: &str) -> Result<()> {
@@ -51,14 +60,14 @@ async fn write(ctx: &Context, link: &Link, record: &DeviceRecord, now_ms: u64) -
 /// is above its watermark and nothing unpublished is left that could stand below it.
 pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<()> {
     let now_ms = ctx.host.now_ms();
-    let (known, written_ms, epoch, pending, clock) = ctx.read(|tx| {
-        Ok((
-            tx.meta(keys::DEVICE_RECORD)?,
-            tx.meta_number(keys::DEVICE_RECORD_MS)?,
-            tx.meta_number(keys::EPOCH)?.unwrap_or(0),
-            tx.outbox_count()?.records,
-            tx.engine()?.clock,
-        ))
+    let (known, written_ms, here) = ctx.read(|tx| {
+        let here = Here {
+            epoch: tx.meta_number(keys::EPOCH)?.unwrap_or(0),
+            pending: tx.outbox_count()?.records,
+            clock: tx.engine()?.clock,
+            published: (ctx.install.clone(), tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
+        };
+        Ok((tx.meta(keys::DEVICE_RECORD)?, tx.meta_number(keys::DEVICE_RECORD_MS)?, here))
     })?;
     let device_id = ctx.device_id().into_owned();
     let path = link.layout.device(&device_id);
@@ -67,7 +76,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
         _ => DeviceRecord::new(&device_id, now_ms),
     };
     let due = written_ms.is_none_or(|at| now_ms.abs_diff(at) >= REFRESH_MS);
-    if !update(ctx, &mut record, manifest, epoch, pending, clock.ts, now_ms) && !due {
+    if !update(ctx, &mut record, manifest, &here, now_ms) && !due {
         return Ok(());
     }
     // Others may have written into our record (a retirement): take theirs before ours goes out.
@@ -76,7 +85,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
             Ok(bytes) => {
                 if let Ok(theirs) = DeviceRecord::parse(&bytes) {
                     record = theirs;
-                    update(ctx, &mut record, manifest, epoch, pending, clock.ts, now_ms);
+                    update(ctx, &mut record, manifest, &here, now_ms);
                 }
             }
             Err(error) if error.kind() == MailboxErrorKind::NotFound => {}
@@ -87,28 +96,45 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
     write(ctx, link, &record, now_ms).await
 }
 
-fn update(
-    ctx: &Context,
-    record: &mut DeviceRecord,
-    manifest: &Manifest,
+/// What this store has merged and published.
+struct Here {
     epoch: u64,
     pending: u64,
-    clock_ts: u64,
-    now_ms: u64,
-) -> bool {
+    clock: DeviceClock,
+    published: (String, u64),
+}
+
+fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &Here, now_ms: u64) -> bool {
     let described = record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
-    let merged = manifest.epoch > 0 && epoch == manifest.epoch && pending == 0;
-    let above = manifest.watermark.as_ref().is_none_or(|watermark| clock_ts > watermark.ts);
+    let merged = manifest.epoch > 0 && here.epoch == manifest.epoch && here.pending == 0;
+    // Every clock that is issued from here on is greater than the device clock.
+    let reached =
+        |watermark: &Clock| (here.clock.ts, here.clock.counter) >= (watermark.ts, watermark.counter);
+    let above = manifest.watermark.as_ref().is_none_or(reached);
     let observed = merged && above && {
         let observed = Observed {
             generation: manifest.generation,
-            epoch,
+            epoch: here.epoch,
             watermark: manifest.watermark.clone(),
             floor: manifest.floor.clone(),
+            published: here.published.clone(),
         };
         record.observe(&observed, now_ms)
     };
     described || observed
+}
+
+/// Marks a device as one that will not come back.
+pub(crate) async fn retire(link: &Link, device_id: &str) -> Result<()> {
+    let records = list(link).await?;
+    let found = records.into_iter().find(|record| record.device_id() == device_id);
+    // The id stands in a path.
+    let Some(mut record) = found.filter(|_| is_usable_device_id(device_id)) else {
+        return Err(Error::invalid("device", format!("the mesh has no device {device_id}")));
+    };
+    record.retire();
+    link.adapter.write_file(&link.layout.device(device_id), record.encode().into()).await?;
+    Ok(())
 }
 
 /// Whether a file of `devices/` is a record, by its name: case counts, as in every name of the wire.

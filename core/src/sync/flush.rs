@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link, manifest, page};
+use super::{Context, Link, honesty, page};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -18,10 +18,10 @@ use crate::{
     store::{
         Durability, Tx,
         meta::EngineState,
-        outbox::{Binding, OpWriter, OutboxRecord},
+        outbox::{Binding, OpWriter, OutboxRecord, Queued},
     },
     wire::{
-        change::{self, EntryHead, Op},
+        change::{self, EntryHead},
         layout::change_name,
         manifest::Head,
     },
@@ -65,7 +65,7 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushe
 }
 
 async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
-    let manifest = manifest::confirm(ctx, link).await?;
+    let manifest = honesty::confirm(ctx, link).await?;
     let mut flushed = Flushed::default();
     let head = read_head(ctx, link).await?;
     let seen = ctx.read(page::latest_entry)?;
@@ -158,14 +158,14 @@ fn prepare(
         let mut bytes = 0;
         for record in tx.closed_records(&engine, ROUND, after, until)? {
             let ops = tx.record_ops(record.seq)?;
-            bytes += ops.iter().map(|op| op.state.cells.len() * 96 + 96).sum::<usize>();
+            bytes += ops.iter().map(|op| op.op.state.cells.len() * 96 + 96).sum::<usize>();
             let again = record
                 .binding
                 .as_ref()
                 .is_some_and(|binding| head.is_some_and(|head| *head >= binding.clock));
             let binding = match &record.binding {
                 Some(binding) => binding.clone(),
-                None => bind(ctx, tx, &mut engine, record.seq, beat, now_ms)?,
+                None => bind(ctx, tx, &mut engine, &record, beat, now_ms)?,
             };
             bound.push((record, binding, again, ops));
             if bytes > SPLIT_AT {
@@ -186,17 +186,20 @@ fn bind(
     ctx: &Context,
     tx: &Tx<'_>,
     engine: &mut EngineState,
-    record: i64,
+    record: &OutboxRecord,
     beat: &[Clock],
     now_ms: u64,
 ) -> Result<Binding> {
-    let seq = tx.next_entry_seq()?;
+    let seq = match record.number {
+        Some(number) => number,
+        None => tx.next_entry_seq()?,
+    };
     let binding = Binding {
         id: format!("chg_{}", ids::uuid_v7(&*ctx.host)),
         clock: engine.clock.issue(now_ms, &ctx.device, beat),
         seq,
     };
-    tx.bind_record(record, &binding)?;
+    tx.bind_record(record.seq, &binding)?;
     Ok(binding)
 }
 
@@ -207,7 +210,7 @@ fn encode(
     record: &OutboxRecord,
     binding: Binding,
     again: bool,
-    ops: &[Op],
+    ops: &[Queued],
 ) -> Result<Upload> {
     let head = EntryHead {
         mesh_id,
@@ -219,7 +222,7 @@ fn encode(
         install: &ctx.install,
         part: record.part,
     };
-    let payload = change::encode(&head, ops);
+    let payload = change::encode(&head, ops.iter().map(|queued| &queued.op));
     let body = link
         .codec
         .seal(&*ctx.host, payload)
@@ -233,7 +236,7 @@ fn encode(
 fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Result<i64> {
     let mut last = until;
     for record in tx.closed_records(engine, ROUND, after, until)? {
-        if record.binding.is_some()
+        if record.number.is_some()
             || record.part.is_some()
             || tx.record_bytes(record.seq)? < SPLIT_AT as u64 / 4
         {
@@ -242,15 +245,15 @@ fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Res
         let ops = tx.record_ops(record.seq)?;
         let mut parts: Vec<OpWriter> = Vec::new();
         let mut bytes = SPLIT_AT;
-        for op in &ops {
-            let length = change::encoded_len(op);
+        for queued in &ops {
+            let length = change::encoded_len(&queued.op);
             if bytes + length > SPLIT_AT || parts.is_empty() {
                 parts.push(OpWriter::default());
                 bytes = 0;
             }
             bytes += length;
             if let Some(part) = parts.last_mut() {
-                part.push(&op.table, &op.row_id, &op.state);
+                part.push_queued(queued);
             }
         }
         if parts.len() < 2 {
@@ -289,11 +292,12 @@ fn confirm(ctx: &Context, upload: &Upload) -> Result<i64> {
     let now_ms = ctx.host.now_ms();
     ctx.write(|tx| {
         tx.add_receipt(&upload.name)?;
+        tx.note_entries(&ctx.device_id(), &ctx.install, &[upload.binding.seq], false)?;
         let mut next = -1;
         if upload.again {
             let mut ops = OpWriter::default();
-            for op in tx.record_ops(upload.record)? {
-                ops.push(&op.table, &op.row_id, &op.state);
+            for Queued { op, .. } in tx.record_ops(upload.record)? {
+                ops.push(&op.table, &op.row_id, &op.state, false);
             }
             next = tx.add_batch(&ops, now_ms, None)?;
         }

@@ -86,14 +86,24 @@ fn become_member(tx: &Tx<'_>, link: &Link, mesh_id: &str, proven: bool) -> Resul
     if proven { key::remember(tx, link, mesh_id) } else { Ok(()) }
 }
 
-/// Replaces the outbox by all rows, tombstones included; their states hold whatever was queued.
+/// Replaces the outbox by all rows, tombstones included; their states hold whatever was queued. None of them is
+/// known to the mesh.
 pub(crate) fn queue_all(tx: &Tx<'_>, engine: &mut EngineState, now_ms: u64) -> Result<()> {
     tx.clear_outbox(engine)?;
+    add_all(tx, now_ms, true)
+}
+
+/// Queues all rows behind what waits already: the mailbox lost them.
+pub(super) fn queue_again(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
+    add_all(tx, now_ms, false)
+}
+
+fn add_all(tx: &Tx<'_>, now_ms: u64, are_new: bool) -> Result<()> {
     let mut ops = OpWriter::default();
     let mut rows = 0;
     for table in tx.tables()? {
         tx.each_row(&table, |_, row_id, state| {
-            ops.push(&table.name, &row_id, &state);
+            ops.push(&table.name, &row_id, &state, are_new);
             rows += 1;
             if rows == ROWS_PER_RECORD {
                 tx.add_batch(&std::mem::take(&mut ops), now_ms, None)?;
@@ -102,8 +112,5 @@ pub(crate) fn queue_all(tx: &Tx<'_>, engine: &mut EngineState, now_ms: u64) -> R
             Ok(())
         })?;
     }
-    if !ops.is_empty() {
-        tx.add_batch(&ops, now_ms, None)?;
-    }
-    Ok(())
+    if ops.is_empty() { Ok(()) } else { tx.add_batch(&ops, now_ms, None).map(|_| ()) }
 }

@@ -92,19 +92,6 @@ fn check(ctx: &Context, manifest: &Manifest, encrypted: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure, before anything is published, that the accepted manifest still lies there: the pointer alone
-/// tells two young meshes not apart. Gives the manifest that holds now.
-pub(crate) async fn confirm(ctx: &Context, link: &Link) -> Result<Arc<Manifest>> {
-    if let Some((pointer, manifest)) = link.known()
-        && let Ok(bytes) = link.adapter.read_file(&link.layout.manifest(&pointer.file)).await
-        && Manifest::parse(&bytes).is_ok_and(|found| found.content_hash == manifest.content_hash)
-    {
-        return Ok(manifest);
-    }
-    link.forget_manifest();
-    expect(ctx, link, "flush").await
-}
-
 /// [`load`] where this store's mesh is known to be there. Another mesh in its place is never merged.
 pub(crate) async fn expect(ctx: &Context, link: &Link, reason: &'static str) -> Result<Arc<Manifest>> {
     let manifest = load(ctx, link, reason).await?;

@@ -3,14 +3,18 @@
 //! Each module is one step: [`manifest`] reads which state is current, [`bootstrap`] founds a mesh,
 //! [`key`] proves a passphrase, [`join`] settles which mesh a store belongs to, [`restore`] adopts a
 //! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
-//! [`device`] acknowledges, [`compact`] writes a snapshot, [`connect`] runs them in order. They reach time, randomness, store and
+//! [`device`] acknowledges, [`compact`] writes a snapshot and forgets what [`collect`] allows, [`honesty`] notices what a
+//! mailbox lost, [`stale`] settles
+//! work that an adopted snapshot makes too late, [`connect`] runs them in order. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
 
 pub(crate) mod bootstrap;
+mod collect;
 pub(crate) mod compact;
 pub(crate) mod connect;
 pub(crate) mod device;
 pub(crate) mod flush;
+mod honesty;
 pub(crate) mod join;
 pub(crate) mod key;
 pub(crate) mod manifest;
@@ -18,6 +22,7 @@ mod page;
 pub(crate) mod pull;
 mod restore;
 mod spool;
+mod stale;
 
 use std::{
     borrow::Cow,
@@ -153,6 +158,8 @@ pub(crate) enum Fault {
     Wire(#[from] WireError),
     #[error("it is too long to be encrypted")]
     TooLong,
+    #[error("the manifest names it, but it is missing")]
+    Missing,
 }
 
 impl Fault {

@@ -1,6 +1,9 @@
 //! Merging one page of entries: joins, receipts, quarantine and the clock in one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::Context;
 use crate::{
@@ -31,6 +34,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    pub(super) fn op(&self) -> &Op {
+        &self.op
+    }
+
     pub(super) fn new(op: Op) -> Self {
         let encoded = op.state.encode();
         Self { op, encoded }
@@ -42,12 +49,16 @@ impl Prepared {
 pub(super) struct Incoming {
     name: String,
     clock: Clock,
+    device: Name,
+    /// Installation and number of the entry.
+    number: Option<(String, u64)>,
     ops: Vec<Prepared>,
 }
 
 impl Incoming {
     pub(super) fn new(name: String, entry: ChangeEntry) -> Self {
-        Self { name, clock: entry.clock, ops: entry.ops.into_iter().map(Prepared::new).collect() }
+        let ChangeEntry { clock, device, number, ops, .. } = entry;
+        Self { name, clock, device, number, ops: ops.into_iter().map(Prepared::new).collect() }
     }
 }
 
@@ -87,13 +98,21 @@ impl Merged {
 pub(super) struct Merger<'a, 'tx> {
     tx: &'a Tx<'tx>,
     floor: Option<Clock>,
+    /// The epoch of the snapshot that is merged.
+    epoch: Option<u64>,
     expects_new: bool,
     pub(super) merged: Merged,
 }
 
 impl<'a, 'tx> Merger<'a, 'tx> {
+    /// For change files: at or below the floor the snapshot is the state.
     pub(super) fn new(tx: &'a Tx<'tx>, floor: Option<Clock>) -> Self {
-        Self { tx, floor, expects_new: true, merged: Merged::default() }
+        Self { tx, floor, epoch: None, expects_new: true, merged: Merged::default() }
+    }
+
+    /// For the rows of a snapshot; `floor` only where another one than its own is held to.
+    pub(super) fn of_snapshot(tx: &'a Tx<'tx>, epoch: u64, floor: Option<Clock>) -> Self {
+        Self { epoch: Some(epoch), ..Self::new(tx, floor) }
     }
 
     /// Joins one operation into its row.
@@ -115,6 +134,9 @@ impl<'a, 'tx> Merger<'a, 'tx> {
 
     fn join(&mut self, table: &Name, row_id: &Name, state: &RowState, encoded: &EncodedRow) -> Result<()> {
         let table = self.tx.ensure_table(table)?;
+        if let (Some(epoch), Some(deleted)) = (self.epoch, &state.deleted) {
+            self.tx.note_grave(&table, row_id, deleted, epoch)?;
+        }
         // New rows come in runs, and so do known ones: the last row tells which way is the short one.
         if self.expects_new && self.tx.insert_row(&table, row_id, state, encoded)? {
             return self.note(&table, row_id, state);
@@ -223,8 +245,12 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     {
         tx.set_meta(keys::LATEST_ENTRY, &latest.to_string())?;
     }
-    let has_quarantine = tx.quarantine_count()? > 0;
-    for Incoming { name, clock, ops } in &page.entries {
+    let has_quarantine = tx.has_quarantine()?;
+    let is_anchor = tx.meta(keys::FOREIGN_EPOCH)?.is_some();
+    for ((device, install), seqs) in numbers(&page.entries) {
+        tx.note_entries(&device, install, &seqs, is_anchor)?;
+    }
+    for Incoming { name, clock, ops, .. } in &page.entries {
         receive(&mut engine, clock, now_ms, &mut merger.merged.notices);
         for op in ops {
             merger.apply(op)?;
@@ -249,6 +275,18 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     }
     tx.set_engine(&engine)?;
     Ok(Some(merged))
+}
+
+/// The numbers of entries, by device and installation.
+fn numbers(entries: &[Incoming]) -> BTreeMap<(Cow<'_, str>, &str), Vec<u64>> {
+    let mut streams: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for incoming in entries {
+        if let Some((install, seq)) = &incoming.number {
+            let stream = (incoming.device.to_string_lossy(), install.as_str());
+            streams.entry(stream).or_default().push(*seq);
+        }
+    }
+    streams
 }
 
 /// What custom functions made of the conflicts of a page.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 
 use super::{
-    Context, Fault, Foretaste, Link, manifest,
+    Context, Fault, Foretaste, Link, honesty, manifest,
     page::{self, Faulty, Incoming, Page},
     restore,
 };
@@ -14,7 +14,6 @@ use crate::{
     error::{Error, Result},
     events::Event,
     mailbox::{FileEntry, MailboxErrorKind, MailboxResult},
-    store::meta::keys,
     wire::{
         WireError, change,
         layout::{clock_of_change, is_change_name},
@@ -64,9 +63,9 @@ async fn pull_inner(
     link: &Arc<Link>,
     foretaste: Foretaste,
 ) -> Result<(Arc<Manifest>, Pulled)> {
-    let manifest = manifest::expect(ctx, link, "pull").await?;
+    let manifest = honesty::expect(ctx, link, "pull").await?;
+    let manifest = honesty::check(ctx, link, manifest).await?;
     let mut pulled = Pulled::default();
-    note_generation(ctx, &manifest)?;
     pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
     let files = match foretaste.files {
         Some(files) => files,
@@ -104,30 +103,8 @@ async fn pull_inner(
         pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, None).await?;
         return Ok((manifest, pulled));
     }
+    honesty::check_holes(ctx)?;
     Ok((manifest, pulled))
-}
-
-/// Remembers the highest generation; an older one is reported, and never adopted.
-fn note_generation(ctx: &Context, manifest: &Manifest) -> Result<()> {
-    let (generation, epoch) = ctx.read(|tx| {
-        Ok((tx.meta_number(keys::GENERATION)?.unwrap_or(0), tx.meta_number(keys::EPOCH)?.unwrap_or(0)))
-    })?;
-    if manifest.generation < generation || manifest.epoch < epoch {
-        ctx.emit(&Event::RemoteRollback {
-            known_generation: generation,
-            generation: manifest.generation,
-            known_epoch: epoch,
-            epoch: manifest.epoch,
-        });
-        return Ok(());
-    }
-    if manifest.generation > generation {
-        ctx.write(|tx| {
-            tx.set_meta(keys::GENERATION, &manifest.generation.to_string())?;
-            tx.set_meta(keys::CONTENT_HASH, &manifest.content_hash)
-        })?;
-    }
-    Ok(())
 }
 
 /// A listed change file with what tells its content from another.
@@ -151,12 +128,7 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
     let released = ctx.read(|tx| {
         // What is gone from the mailbox need not be kept in quarantine.
         let listed = |name: &str| name.strip_prefix("changes/").is_none_or(|name| by_name.contains_key(name));
-        Ok(tx
-            .quarantined()?
-            .into_iter()
-            .map(|file| file.name)
-            .filter(|name| !listed(name))
-            .collect::<Vec<_>>())
+        Ok(tx.quarantine_names()?.into_iter().filter(|name| !listed(name)).collect::<Vec<_>>())
     })?;
     if !released.is_empty() {
         ctx.write(|tx| released.iter().try_for_each(|name| tx.release(name).map(|_| ())))?;
@@ -164,7 +136,7 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
     let mut unseen = Vec::new();
     ctx.read(|tx| {
         unseen.clear();
-        let quarantine = tx.quarantine_count()? > 0;
+        let quarantine = tx.has_quarantine()?;
         for name in tx.without_receipt(names.clone())? {
             let Some(file) = by_name.get(&name) else { continue };
             let version = version(file);

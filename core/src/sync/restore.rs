@@ -6,18 +6,22 @@
 use std::sync::{Arc, mpsc};
 
 use super::{
-    Context, Fault, Link, key,
+    Context, Fault, Link, device, key,
     page::{self, Merged, Merger, Prepared},
     spool::{Spool, download},
+    stale::{self, Awaited, Place},
 };
 use crate::{
     clock::Clock,
     error::{Error, Result},
     events::Event,
-    local::{self, RowWrite, Write, Writer},
+    local::{self, RowWrite, Writer},
     merge,
-    store::{Durability, Tx, meta::keys},
-    value::Name,
+    store::{
+        Durability, Tx,
+        meta::{EngineState, keys},
+        outbox::OpWriter,
+    },
     wire::{
         WireError,
         change::Op,
@@ -60,12 +64,10 @@ pub(super) async fn adopt_if_newer(
     };
     let adopted = match fetched {
         Ok(spool) => {
-            let (link, manifest, name) = (Arc::clone(link), Arc::clone(manifest), name.clone());
+            let (link, manifest) = (Arc::clone(link), Arc::clone(manifest));
             // Told here too: a caller who gives up meanwhile must not hide what was stored.
-            ctx.blocking(move |ctx| {
-                Ok(adopt(ctx, &link, &manifest, &name, spool).map(|merged| merged.tell(ctx)))
-            })
-            .await?
+            ctx.blocking(move |ctx| Ok(adopt(ctx, &link, &manifest, spool).map(|merged| merged.tell(ctx))))
+                .await?
         }
         Err(fault) => Err(Stopped::Fault(fault)),
     };
@@ -76,6 +78,10 @@ pub(super) async fn adopt_if_newer(
         }
         Err(Stopped::Fault(fault)) => {
             let reason = fault.to_string();
+            if fault == Fault::Missing {
+                let path = Some(path.clone());
+                ctx.emit(&Event::RemoteWithheld { path, device: None, first: 0, last: 0 });
+            }
             ctx.write(|tx| tx.quarantine(&name, "DECODE", &reason, &version, now_ms))?;
             ctx.emit(&Event::DecodeError { path: name, error: reason });
             Ok(0)
@@ -104,18 +110,12 @@ impl From<Error> for Stopped {
     }
 }
 
-fn adopt(
-    ctx: &Context,
-    link: &Link,
-    manifest: &Manifest,
-    name: &str,
-    spool: Spool,
-) -> Result<Merged, Stopped> {
+fn adopt(ctx: &Context, link: &Link, manifest: &Manifest, spool: Spool) -> Result<Merged, Stopped> {
     let mut spool = Some(spool);
     let mut stopped = None;
     let outcome = ctx.store.write_with(Durability::Process, |tx| {
         let Some(spool) = spool.take() else { return Err(Error::Cancelled) };
-        match adopt_in(ctx, tx, link, manifest, name, spool) {
+        match adopt_in(ctx, tx, link, manifest, spool) {
             Ok(merged) => Ok(merged),
             Err(Stopped::Error(error)) => Err(error),
             Err(fault) => {
@@ -136,57 +136,123 @@ fn adopt_in(
     tx: &Tx<'_>,
     link: &Link,
     manifest: &Manifest,
-    name: &str,
     spool: Spool,
 ) -> Result<Merged, Stopped> {
-    let now_ms = ctx.host.now_ms();
-    let mut engine = tx.engine()?;
-    let stripped = match &manifest.floor {
-        Some(floor) => strip_below(ctx, tx, floor)?,
-        None => Stripped { emptied: Vec::new(), again: Vec::new() },
+    let kept = page::floor(tx)?;
+    // A floor that fell was dropped by a compactor that knows none: what it brings back stays collected.
+    let (rising, held) = match (&manifest.floor, &kept) {
+        (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
+        _ => (None, kept),
     };
-    // The snapshot is not measured against its own floor: there it is the state.
-    let mut merger = Merger::new(tx, None);
-    let (head, greatest) =
-        parse_beside(spool, &manifest.mesh_id, |rows| rows.iter().try_for_each(|row| merger.apply(row)))?;
-    let greatest = greatest.max(manifest.watermark.clone());
+    let emptied = rising.map_or(Ok(Vec::new()), |floor| strip_below(tx, floor))?;
+    let mut awaited = if rising.is_some() { Awaited::of(tx)? } else { Awaited::default() };
+    let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
+    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
+        rows.iter().try_for_each(|row| {
+            let Op { table, row_id, state } = row.op();
+            awaited.meet(table, row_id, state);
+            merger.apply(row)
+        })
+    })?;
     if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
     }
     let mut merged = merger.merged;
-    for (table, row_id) in stripped.emptied {
-        if let Some(info) = tx.table(&table)?
-            && let Some(stored) = tx.row(&info, &row_id)?
-            && stored.state.cells.is_empty()
-            && stored.state.deleted.is_none()
-        {
-            tx.forget_row(&info, stored.rid)?;
-            merged.changes.note(&table, &row_id, false);
-        }
-    }
+    forget_emptied(tx, emptied, &mut merged)?;
+    let greatest = greatest.max(manifest.watermark.clone());
+    finish(ctx, tx, &Adopted { manifest, head: &head, greatest, awaited, rising }, &mut merged)?;
+    key::remember(tx, link, &manifest.mesh_id)?;
+    tx.release_snapshots()?;
+    Ok(merged)
+}
+
+/// A snapshot whose rows are merged.
+struct Adopted<'a> {
+    manifest: &'a Manifest,
+    head: &'a SnapshotHead,
+    greatest: Option<Clock>,
+    /// What it says of rows with unpublished work.
+    awaited: Awaited,
+    /// Its floor, where that holds from now on.
+    rising: Option<&'a Clock>,
+}
+
+/// Takes over what a snapshot says besides its rows, and settles unpublished work.
+fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged) -> Result<()> {
+    let Adopted { manifest, head, greatest, awaited, rising } = adopted;
+    let now_ms = ctx.host.now_ms();
+    let mut engine = tx.engine()?;
     if let Some(clock) = greatest {
-        page::receive(&mut engine, &clock, now_ms, &mut merged.notices);
-    }
-    if !stripped.again.is_empty() {
-        let writer = Writer { node: &ctx.device, now_ms, full_rows: ctx.settings.full_rows };
-        let (changes, ops) = local::apply(tx, &mut engine, &writer, &stripped.again)?;
-        merged.changes.extend(changes);
-        tx.add_batch(&ops, now_ms, None)?;
+        page::receive(&mut engine, clock, now_ms, &mut merged.notices);
     }
     if head.ours {
-        for name in &head.covered {
-            tx.add_receipt(name)?;
+        head.covered.iter().try_for_each(|name| tx.add_receipt(name))?;
+        tx.join_frontiers(&head.frontiers)?;
+        if head.is_anchored {
+            tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
         }
+        stale::confirm_covered(ctx, tx, head)?;
+    } else {
+        tx.anchor_streams()?;
+        tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
+    }
+    if let Some(floor) = rising {
+        let is_expired = device::observed_watermark(tx)?.is_none_or(|seen| seen < **floor);
+        let settled = stale::settle(tx, &mut engine, floor, awaited, is_expired, now_ms)?;
+        merged.notices.extend(settled.notices);
+        if !settled.gone.is_empty() {
+            // What others wrote to such a row since is in files that still lie there: they are read again.
+            tx.keep_receipts(&head.covered)?;
+        }
+        for (table, row_id) in settled.gone {
+            if let Some(info) = tx.table(&table)?
+                && let Some(stored) = tx.row(&info, &row_id)?
+            {
+                tx.forget_row(&info, stored.rid)?;
+                merged.changes.note(&table, &row_id, false);
+            }
+        }
+        publish(ctx, tx, &mut engine, &settled.again, merged)?;
+        tx.set_meta(keys::FLOOR, &floor.to_string())?;
+    }
+    if !head.ours {
+        publish_kept_deletes(tx, now_ms)?;
     }
     tx.set_meta(keys::EPOCH, &manifest.epoch.to_string())?;
-    match &manifest.floor {
-        Some(floor) => tx.set_meta(keys::FLOOR, &floor.to_string())?,
-        None => tx.clear_meta(keys::FLOOR)?,
+    tx.set_engine(&engine)
+}
+
+fn publish(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    engine: &mut EngineState,
+    writes: &[RowWrite],
+    merged: &mut Merged,
+) -> Result<()> {
+    if writes.is_empty() {
+        return Ok(());
     }
-    key::remember(tx, link, &manifest.mesh_id)?;
-    tx.release(name)?;
-    tx.set_engine(&engine)?;
-    Ok(merged)
+    let now_ms = ctx.host.now_ms();
+    let writer = Writer { node: &ctx.device, now_ms, full_rows: ctx.settings.full_rows };
+    let (changes, ops) = local::apply(tx, engine, &writer, writes)?;
+    merged.changes.extend(changes);
+    if ops.is_empty() { Ok(()) } else { tx.add_batch(&ops, now_ms, None).map(|_| ()) }
+}
+
+/// A compaction by the JavaScript client keeps no delete clock of a row that lives again: ours are published once
+/// more, or older columns of peers would come back.
+fn publish_kept_deletes(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
+    let floor = page::floor(tx)?;
+    let mut ops = OpWriter::default();
+    for table in tx.tables()? {
+        tx.each_row(&table, |_, row_id, state| {
+            if state.is_live() && state.deleted > floor {
+                ops.push(&table.name, &row_id, &state, false);
+            }
+            Ok(())
+        })?;
+    }
+    if ops.is_empty() { Ok(()) } else { tx.add_batch(&ops, now_ms, None).map(|_| ()) }
 }
 
 /// Decrypts and parses on a thread of its own while `apply` stores what has come so far.
@@ -227,32 +293,8 @@ fn parse_beside(
     })
 }
 
-/// What the floor takes out of a store.
-struct Stripped {
-    /// Rows that were left with nothing.
-    emptied: Vec<(Name, Name)>,
-    /// Our own unpublished writes among it: written again under fresh clocks, since nothing that was
-    /// acknowledged may vanish.
-    again: Vec<RowWrite>,
-}
-
-/// Takes every clock at or below the floor out of the local rows.
-fn strip_below(ctx: &Context, tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
-    let mut again = Vec::new();
-    let ours = |clock: &Clock| clock <= floor && clock.node == ctx.device;
-    for record in tx.all_records()? {
-        for Op { table, row_id, state } in tx.record_ops(record)? {
-            let fields: Vec<_> = state.cells.iter().filter(|cell| ours(&cell.clock)).collect();
-            let write = if !fields.is_empty() {
-                Write::Put(fields.into_iter().map(|cell| (cell.name.clone(), cell.value.clone())).collect())
-            } else if state.cells.is_empty() && state.deleted.as_ref().is_some_and(&ours) {
-                Write::Delete
-            } else {
-                continue;
-            };
-            again.push(RowWrite { table, row_id, write });
-        }
-    }
+/// Takes every clock at or below the floor out of the local rows; gives those that were left with nothing.
+fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Vec<Place>> {
     let mut emptied = Vec::new();
     for table in tx.tables()? {
         let mut stripped = Vec::new();
@@ -271,5 +313,20 @@ fn strip_below(ctx: &Context, tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
             }
         }
     }
-    Ok(Stripped { emptied, again })
+    Ok(emptied)
+}
+
+/// Takes out the rows that the floor left with nothing, where the snapshot does not have them either.
+fn forget_emptied(tx: &Tx<'_>, emptied: Vec<Place>, merged: &mut Merged) -> Result<()> {
+    for (table, row_id) in emptied {
+        if let Some(info) = tx.table(&table)?
+            && let Some(stored) = tx.row(&info, &row_id)?
+            && stored.state.cells.is_empty()
+            && stored.state.deleted.is_none()
+        {
+            tx.forget_row(&info, stored.rid)?;
+            merged.changes.note(&table, &row_id, false);
+        }
+    }
+    Ok(())
 }

@@ -12,7 +12,6 @@ use crate::{
     error::{Error, Result},
     host::Host,
     mailbox::{Body, MailboxError, MailboxErrorKind},
-    wire::WireError,
 };
 
 /// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
@@ -43,7 +42,7 @@ pub(super) async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fa
     let mut stream = match link.adapter.read_stream(path).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == MailboxErrorKind::NotFound => {
-            return Ok(Err(Fault::Wire(WireError::Shape("the manifest names it, but it is missing"))));
+            return Ok(Err(Fault::Missing));
         }
         Err(error) => return Err(error.into()),
     };

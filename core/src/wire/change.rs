@@ -32,6 +32,8 @@ pub(crate) struct ChangeEntry {
     pub(crate) clock_text: Name,
     pub(crate) clock: Clock,
     pub(crate) device: Name,
+    /// Installation and number of the entry, where our client wrote it.
+    pub(crate) number: Option<(String, u64)>,
     pub(crate) ops: Vec<Op>,
 }
 
@@ -85,8 +87,14 @@ pub(crate) fn check_payload(
 
 fn entry_of(cursor: &mut Cursor<'_>) -> Result<ChangeEntry, WireError> {
     let (mut id, mut device, mut clock, mut ops) = (None, None, None, None);
+    let (mut seq, mut install) = (None, None);
     cursor.object(|key, cursor| {
         match &*key {
+            // Ours alone: whatever else stands there is somebody else's business.
+            b"seq" => seq = std::str::from_utf8(cursor.value()?).ok().and_then(|text| text.parse().ok()),
+            b"install" if cursor.peek()? == b'"' => {
+                install = Some(cursor.name()?.to_string_lossy().into_owned());
+            }
             b"id" => id = Some(cursor.name()?),
             b"device" => device = Some(cursor.name()?),
             b"hlc" => clock = Some(cursor.name()?),
@@ -110,6 +118,7 @@ fn entry_of(cursor: &mut Cursor<'_>) -> Result<ChangeEntry, WireError> {
         clock: Clock::parse(clock_text.as_bytes())?,
         clock_text,
         device: device.ok_or(WireError::Shape("the entry names no device"))?,
+        number: install.zip(seq),
         ops: ops.ok_or(WireError::Shape("the entry has no ops"))?,
     })
 }

@@ -14,6 +14,8 @@ pub(crate) struct Observed {
     pub(crate) epoch: u64,
     pub(crate) watermark: Option<Clock>,
     pub(crate) floor: Option<Clock>,
+    /// Our installation, and how many entries it published.
+    pub(crate) published: (String, u64),
 }
 
 impl DeviceRecord {
@@ -48,12 +50,41 @@ impl DeviceRecord {
         self.0.boolean("retired").unwrap_or(false)
     }
 
+    pub(crate) fn retire(&mut self) {
+        self.0.set_boolean("retired", true);
+    }
+
     pub(crate) fn last_seen_ms(&self) -> Option<u64> {
         self.0.text("lastSeenAt").as_deref().and_then(parse_iso_time)
     }
 
     pub(crate) fn observed_epoch(&self) -> Option<u64> {
         self.0.integer("observedEpoch")
+    }
+
+    pub(crate) fn observed_watermark(&self) -> Option<Clock> {
+        self.0.text("observedWatermarkHlc").and_then(|text| text.parse().ok())
+    }
+
+    /// Whether a client of ours writes this record.
+    pub(crate) fn is_native(&self) -> bool {
+        self.0.text("client").is_some_and(|client| client.starts_with("native/"))
+    }
+
+    /// Whether a B10 JavaScript client writes this record: no other tells the floor that it observed.
+    pub(crate) fn is_b10(&self) -> bool {
+        !self.is_native() && self.0.get("observedGcFloorHlc").is_some()
+    }
+
+    /// Installation of our client, and how many entries it had published when it acknowledged.
+    pub(crate) fn published(&self) -> Option<(String, u64)> {
+        Some((self.0.text("install")?, self.0.integer("published")?))
+    }
+
+    /// Tells how many entries this installation had published. Ours alone, others ignore it.
+    pub(crate) fn set_published(&mut self, install: &str, entries: u64) {
+        self.0.set_text("install", install);
+        self.0.set_integer("published", entries);
     }
 
     pub(crate) fn set_seen(&mut self, now_ms: u64) {
@@ -95,6 +126,8 @@ impl DeviceRecord {
         if self.0 == before {
             return false;
         }
+        let (install, entries) = &observed.published;
+        self.set_published(install, *entries);
         self.0.set_text("observedAt", &iso_time(now_ms));
         true
     }
@@ -110,8 +143,13 @@ mod tests {
         let mut record = DeviceRecord::parse(text).unwrap();
         assert!(record.describe(Some("phone"), Some("ios")));
         assert!(!record.describe(Some("phone"), Some("ios")));
-        let observed =
-            Observed { generation: 2, epoch: 1, watermark: Some("1-0-a".parse().unwrap()), floor: None };
+        let observed = Observed {
+            generation: 2,
+            epoch: 1,
+            watermark: Some("1-0-a".parse().unwrap()),
+            floor: None,
+            published: ("i".into(), 7),
+        };
         assert!(record.observe(&observed, 5));
         assert!(!record.observe(&observed, 6), "an acknowledgement that says nothing new is not written");
         let encoded = String::from_utf8(record.encode()).unwrap();

@@ -60,8 +60,13 @@ pub(crate) struct Manifest {
     pub(crate) watermark: Option<Clock>,
     pub(crate) snapshot_path: Option<String>,
     pub(crate) floor: Option<Clock>,
+    /// How long a device that is away is waited for, in ms.
+    pub(crate) grace_ms: u64,
     pub(crate) content_hash: String,
 }
+
+/// How long a device that is away is waited for, where the manifest does not say, in ms: seven days.
+const OFFLINE_GRACE_MS: u64 = 7 * 24 * 3600 * 1000;
 
 /// What a new mesh is made of.
 #[derive(Debug, Clone)]
@@ -111,6 +116,8 @@ impl Manifest {
             _ => Ok(None),
         };
         let server = record.record("server").unwrap_or_default();
+        let offline = record.integer("offlineGraceMs").unwrap_or(OFFLINE_GRACE_MS);
+        let retained = record.record("retention").and_then(|kept| kept.integer("maxOfflineDurationMs"));
         let mesh_id = text("meshId", "the manifest has no meshId")?;
         if mesh_id.is_empty() {
             return Err(WireError::Shape("the manifest has an empty meshId"));
@@ -129,6 +136,7 @@ impl Manifest {
             watermark: clock("watermarkHlc")?,
             snapshot_path: record.text("snapshotPath"),
             floor: clock("gcFloorHlc")?,
+            grace_ms: offline.max(retained.unwrap_or(0)),
             content_hash,
             record,
         })
@@ -174,6 +182,15 @@ impl Manifest {
         if let Some(floor) = next.floor {
             record.set_text("gcFloorHlc", &floor.to_string());
         }
+        Self::parse(&sealed(record))
+    }
+
+    /// The same state under another generation, where this one was overwritten.
+    pub(crate) fn again(&self, generation: u64, now_ms: u64) -> Result<Self, WireError> {
+        let mut record = self.record.clone();
+        record.set_integer("generation", generation);
+        record.set_integer("parentGeneration", self.generation);
+        record.set_text("writtenAt", &iso_time(now_ms));
         Self::parse(&sealed(record))
     }
 

@@ -17,6 +17,17 @@ use crate::{
     },
 };
 
+/// How far the writer of a snapshot had read the entries of one installation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Frontier {
+    pub(crate) device: String,
+    pub(crate) install: String,
+    /// Every entry up to this number.
+    pub(crate) upto: u64,
+    /// Entries behind a hole.
+    pub(crate) ahead: Vec<u64>,
+}
+
 /// What a snapshot says besides its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SnapshotHead {
@@ -26,6 +37,10 @@ pub(crate) struct SnapshotHead {
     pub(crate) ours: bool,
     /// Names of the change files whose effects it holds.
     pub(crate) covered: Vec<String>,
+    /// What its writer had read of each installation.
+    pub(crate) frontiers: Vec<Frontier>,
+    /// An installation without a frontier may have published before: a foreign compaction came between.
+    pub(crate) is_anchored: bool,
     /// Number of rows, tombstones included.
     pub(crate) rows: u64,
 }
@@ -54,6 +69,11 @@ pub(crate) fn read<E: From<WireError>>(
                     b"client" => head.ours = cursor.name()?.as_str() == Some(CLIENT),
                     b"coveredChangeFiles" if cursor.peek()? == b'[' => cursor.array(|cursor| {
                         head.covered.push(cursor.name()?.to_string_lossy().into_owned());
+                        Ok::<_, E>(())
+                    })?,
+                    b"anchored" => head.is_anchored = cursor.value(|raw| raw == b"true")?,
+                    b"frontiers" if cursor.peek()? == b'[' => cursor.array(|cursor| {
+                        head.frontiers.push(frontier(cursor)?);
                         Ok::<_, E>(())
                     })?,
                     b"tables" => {
@@ -87,6 +107,27 @@ pub(crate) fn read<E: From<WireError>>(
     Ok(head)
 }
 
+/// `{"device","install","upto","ahead"}`
+fn frontier<R: Read, E: From<WireError>>(cursor: &mut StreamCursor<R>) -> Result<Frontier, E> {
+    let mut frontier = Frontier::default();
+    let number = |raw: &[u8]| std::str::from_utf8(raw).ok().and_then(|text| text.parse::<u64>().ok());
+    let fault = || WireError::Shape("a frontier is no number");
+    cursor.object(|key, cursor| {
+        match key.as_bytes() {
+            b"device" => frontier.device = cursor.name()?.to_string_lossy().into_owned(),
+            b"install" => frontier.install = cursor.name()?.to_string_lossy().into_owned(),
+            b"upto" => frontier.upto = cursor.value(number)?.ok_or_else(fault)?,
+            b"ahead" => cursor.array(|cursor| {
+                frontier.ahead.push(cursor.value(number)?.ok_or_else(fault)?);
+                Ok::<_, E>(())
+            })?,
+            _ => cursor.skip()?,
+        }
+        Ok::<_, E>(())
+    })?;
+    Ok(frontier)
+}
+
 /// What a snapshot that is written says besides its rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Preamble<'a> {
@@ -98,6 +139,8 @@ pub(crate) struct Preamble<'a> {
     pub(crate) schema: u64,
     /// Names of the change files whose effects are in the rows, sorted.
     pub(crate) covered: &'a [String],
+    pub(crate) frontiers: &'a [Frontier],
+    pub(crate) is_anchored: bool,
 }
 
 /// Writes a snapshot payload piece by piece: text gathers in [`out`](Self::out) until it is taken.
@@ -128,7 +171,18 @@ impl SnapshotWriter {
             out.extend(separator.replace(b','));
             scan::write_string(&mut out, name.as_bytes());
         }
-        out.extend_from_slice(b"],\"tables\":{");
+        out.extend_from_slice(b"],\"frontiers\":[");
+        let mut separator = None;
+        for Frontier { device, install, upto, ahead } in preamble.frontiers {
+            out.extend(separator.replace(b','));
+            out.extend_from_slice(b"{\"device\":");
+            scan::write_string(&mut out, device.as_bytes());
+            out.extend_from_slice(b",\"install\":");
+            scan::write_string(&mut out, install.as_bytes());
+            out.extend_from_slice(format!(",\"upto\":{upto},\"ahead\":{ahead:?}}}").as_bytes());
+        }
+        out.extend_from_slice(if preamble.is_anchored { b"],\"anchored\":true" } else { b"]" });
+        out.extend_from_slice(b",\"tables\":{");
         Self { out, table: None, row_separator: None }
     }
 
@@ -262,6 +316,8 @@ mod tests {
                 rows.into_iter().map(|(table, id, state)| (table.into(), id.into(), state)).collect();
             rows.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
             let covered = ["1-0-a-chg_1.json".to_owned(), "2-0-a-chg_\"2.json".to_owned()];
+            let frontier = |device: &str, upto, ahead| Frontier { device: device.into(), install: "i\"".into(), upto, ahead };
+            let frontiers = [frontier("a", 7, vec![9, 12]), frontier("b", 0, vec![])];
             let preamble = Preamble {
                 mesh_id: "m",
                 id: "snap_1",
@@ -270,6 +326,8 @@ mod tests {
                 epoch: 7,
                 schema: 1,
                 covered: &covered,
+                frontiers: &frontiers,
+                is_anchored: rows.len() % 2 == 0,
             };
             let mut writer = SnapshotWriter::new(&preamble);
             for (table, id, state) in &rows {
@@ -279,6 +337,8 @@ mod tests {
             let (head, ops) = read_all(&text).unwrap();
             prop_assert_eq!((head.epoch, head.ours, head.rows), (Some(7), true, rows.len() as u64));
             prop_assert_eq!(&head.covered[..], &covered[..]);
+            prop_assert_eq!(&head.frontiers[..], &frontiers[..]);
+            prop_assert_eq!(head.is_anchored, rows.len() % 2 == 0);
             let read: Vec<_> = ops.into_iter().map(|op| (op.table, op.row_id, op.state)).collect();
             prop_assert_eq!(read, rows);
         }

@@ -1,6 +1,7 @@
 //! What the integration tests share: fixtures unpacked into folders, databases without background sync.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod ahead;
 pub(crate) mod faulty;
 pub(crate) mod sim;
 

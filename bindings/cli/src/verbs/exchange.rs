@@ -147,3 +147,15 @@ pub(super) async fn devices(session: &mut Session, listener: &Listener, as_json:
     };
     Ok(warning.into_iter().fold(reply, Reply::note))
 }
+
+pub(super) async fn retire(
+    session: &mut Session,
+    listener: &Listener,
+    id: &str,
+    as_json: bool,
+) -> Outcome<Reply> {
+    go_online(session, listener).await?;
+    session.db.retire_device(id).await?;
+    let object = serde_json::json!({ "retired": id }).to_string();
+    Ok(Reply::text(if as_json { object } else { format!("nobody waits for {id} any more") }))
+}

@@ -10,7 +10,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::{
-    args::{Cli, Options, QuarantineVerb, Verb},
+    args::{Cli, DevicesVerb, Options, QuarantineVerb, Verb},
     demo,
     failure::Outcome,
     progress::Progress,
@@ -58,7 +58,10 @@ async fn answer(
         Verb::Compact { grace } => {
             return exchange::compact(session, &progress.listener(), Duration::from_secs(*grace), json).await;
         }
-        Verb::Devices => return exchange::devices(session, &progress.listener(), json).await,
+        Verb::Devices { verb: None } => return exchange::devices(session, &progress.listener(), json).await,
+        Verb::Devices { verb: Some(DevicesVerb::Retire { id }) } => {
+            return exchange::retire(session, &progress.listener(), id, json).await;
+        }
         _ => session.remember().await?,
     }
     match verb {
@@ -70,7 +73,11 @@ async fn answer(
         Verb::Batch { file } => batch::batch(session, file, json).await,
         Verb::Tables => report::tables(session, json).await,
         Verb::Status => report::status(session, json).await,
-        Verb::Quarantine { verb: QuarantineVerb::List } => report::quarantine(session, json).await,
+        Verb::Quarantine { verb } => match verb {
+            QuarantineVerb::List => report::quarantine(session, json).await,
+            QuarantineVerb::Restore { name } => report::restore(session, name, json).await,
+            QuarantineVerb::Discard { name } => report::discard(session, name, json).await,
+        },
         Verb::Dump => report::dump(session, json).await,
         _ => Ok(Reply::nothing()),
     }
@@ -80,7 +87,9 @@ async fn answer(
 fn label(verb: &Verb) -> &'static str {
     match verb {
         Verb::Batch { .. } | Verb::Add { .. } | Verb::Put(_) | Verb::Patch(_) | Verb::Replace(_) => "writing",
-        Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync | Verb::Devices => "connecting to the mailbox",
+        Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync | Verb::Devices { .. } => {
+            "connecting to the mailbox"
+        }
         Verb::Compact { .. } => "compacting",
         _ => "reading the store",
     }

@@ -1,7 +1,7 @@
 //! What the store can tell by itself: tables, status, quarantine, everything.
 
 use interocitor_core::{
-    Name, Quarantined, Status,
+    Name, Status,
     host::{Host as _, TokioHost},
 };
 use serde::Serialize;
@@ -79,38 +79,13 @@ pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
         .map_or_else(String::new, |oldest| format!(", the oldest {}", text::ago(oldest, now)));
     lines.push(("waiting", format!("{}{since}", text::count(status.pending.count, unit))));
     lines.extend(status.pending.problems.into_iter().map(|problem| ("stuck", problem)));
-    lines.push(("quarantine", text::count(status.quarantined, "file")));
+    lines.push(("quarantine", text::count(status.quarantined, "item")));
     let lines: Vec<_> = lines.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     Ok(Reply::text(text::aligned(&lines, usize::MAX)))
 }
 
-/// One quarantined file.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    name: String,
-    code: String,
-    reason: String,
-    first_ms: u64,
-    last_ms: u64,
-    tries: u64,
-}
-
-impl From<Quarantined> for File {
-    fn from(file: Quarantined) -> Self {
-        Self {
-            name: file.name,
-            code: file.code,
-            reason: file.reason,
-            first_ms: file.first_ms,
-            last_ms: file.last_ms,
-            tries: file.tries,
-        }
-    }
-}
-
 pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Reply> {
-    let files: Vec<File> = session.db.quarantined().await?.into_iter().map(File::from).collect();
+    let files = session.db.quarantined().await?;
     if as_json {
         return Ok(Reply::text(
             serde_json::to_string(&files).map_err(|error| Failure::invalid(error.to_string()))?,
@@ -120,16 +95,30 @@ pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Repl
         return Ok(Reply::nothing().note("note: nothing is in quarantine"));
     }
     let now = now_ms();
-    let mut lines = vec![["file", "reason", "first met", "tries"].map(str::to_owned).to_vec()];
+    let mut lines = vec![["name", "reason", "first met", "tries"].map(str::to_owned).to_vec()];
     lines.extend(files.into_iter().map(|file| {
-        vec![
-            file.name,
-            format!("{}: {}", file.code, file.reason),
-            text::ago(file.first_ms, now),
-            file.tries.to_string(),
-        ]
+        let reason = match file.write {
+            Some(write) => format!("{} {} {}: {}", write.table, write.row_id, write.columns, file.reason),
+            None => file.reason,
+        };
+        let tries = if file.tries == 0 { String::new() } else { file.tries.to_string() };
+        vec![file.name, format!("{}: {reason}", file.code), text::ago(file.first_ms, now), tries]
     }));
     Ok(Reply::text(text::aligned(&lines, usize::MAX)))
+}
+
+pub(super) async fn restore(session: &Session, name: &str, as_json: bool) -> Outcome<Reply> {
+    session.db.restore_quarantined(name).await?;
+    let object = serde_json::json!({ "restored": name }).to_string();
+    let line =
+        if name.starts_with("writes/") { "the row is back" } else { "it is tried again with the next pull" };
+    Ok(Reply::text(if as_json { object } else { line.to_owned() }))
+}
+
+pub(super) async fn discard(session: &Session, name: &str, as_json: bool) -> Outcome<Reply> {
+    session.db.discard_quarantined(name).await?;
+    let object = serde_json::json!({ "discarded": name }).to_string();
+    Ok(Reply::text(if as_json { object } else { format!("{name} is out of quarantine") }))
 }
 
 /// JSON either way; people get line breaks.

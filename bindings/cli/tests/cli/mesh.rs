@@ -77,6 +77,11 @@ fn devices_describe_themselves() {
     assert!(shown.lines().any(|line| line.starts_with("laptop  My laptop  desktop  just now")), "{shown}");
     assert!(shown.lines().any(|line| line.starts_with("phone ") && line.ends_with("this device")), "{shown}");
     assert_eq!(b.json(&["status"])["deviceId"], "phone");
+    for id in ["laptop", "nobody"] {
+        a.run(&["devices", "retire", id]).failed_with("INVALID_ARGUMENT");
+    }
+    assert_eq!(a.json(&["devices", "retire", "phone"]), json!({"retired": "phone"}));
+    assert_eq!(b.json(&["devices"])[1]["retired"], true);
 }
 
 /// The lines of `status`, single-spaced.
@@ -221,10 +226,7 @@ fn an_unreadable_file_is_a_warning() {
     std::fs::write(place.path("box/Mesh/changes").join(name), "garbage").unwrap();
     let run = device.run(&["sync"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "synced: 0 rows in, 1 change out\n"));
-    assert_eq!(
-        run.stderr,
-        "warning: 1 file of the mailbox is in quarantine; see: interocitor quarantine list\n"
-    );
+    assert_eq!(run.stderr, "warning: 1 item is in quarantine; see: interocitor quarantine list\n");
     let listed = device.json(&["quarantine", "list"]);
     assert_eq!(listed[0]["name"], format!("changes/{name}"));
     for key in ["code", "reason", "firstMs", "lastMs", "tries"] {
@@ -233,6 +235,13 @@ fn an_unreadable_file_is_a_warning() {
     let shown = device.ok(&["quarantine", "list"]);
     assert!(shown.contains("changes/001711785600000") && !shown.contains('\u{1b}'), "{shown}");
     assert_eq!(device.json(&["status"])["quarantined"], 1);
+    device.run(&["quarantine", "discard", "writes/7"]).failed_with("INVALID_ARGUMENT");
+    let listed = listed[0]["name"].as_str().unwrap();
+    assert_eq!(device.json(&["quarantine", "discard", listed]), json!({"discarded": listed}));
+    assert_eq!(device.run(&["sync"]).stderr, "", "a file that was discarded stays away");
+    assert_eq!(device.json(&["quarantine", "list"]), json!([]));
+    device.ok(&["quarantine", "restore", listed]);
+    assert_eq!(device.run(&["sync"]).stderr, run.stderr, "it was tried again");
     std::fs::remove_file(place.path("box/Mesh/changes").join(name)).unwrap();
     device.ok(&["sync"]);
     assert_eq!(device.json(&["quarantine", "list"]), json!([]));
@@ -257,11 +266,13 @@ fn compacting_leaves_the_same_mesh() {
     );
     assert_eq!(changes(), before);
     let second = a.json(&["compact", "--grace", "0"]);
-    assert_eq!((&second["epoch"], &second["rows"]), (&json!(2), &json!(2)));
+    // Every device, this one alone, has merged a snapshot with the deletion: it is forgotten.
+    assert_eq!((&second["epoch"], &second["rows"]), (&json!(2), &json!(1)));
     assert_eq!(changes(), 1, "the head is left");
     b.ok(&["connect", "--mailbox", "folder:box", "--passphrase-file", "a.db.credentials"]);
     let compacted = reference(&place.path("box/Mesh"), &a.passphrase());
-    for part in ["meshId", "tables", "tombstones"] {
+    assert_eq!((&seen["tombstones"], &compacted["tombstones"]), (&json!({"todos": ["bread"]}), &json!({})));
+    for part in ["meshId", "tables"] {
         assert_eq!(compacted[part], seen[part], "{part}");
         assert_eq!(b.json(&["dump"])[part], seen[part], "{part}");
     }
