@@ -118,10 +118,14 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
             floor: draft.collection.floor.as_ref(),
         })
         .map_err(|error| manifest::invalid(&path, &error))?;
-    if !elect(ctx, link, &next, version.as_deref()).await? {
-        // The name of the snapshot is ours alone, and nothing names it.
-        let _ = link.adapter.delete_file(&path).await;
-        return Ok(Compacted::Overtaken);
+    match elect(ctx, link, &next, version.as_deref()).await? {
+        Election::Won => {}
+        Election::Lost => return Ok(Compacted::Overtaken),
+        Election::NotRun => {
+            // The name of the snapshot is ours alone, and nothing names it.
+            let _ = link.adapter.delete_file(&path).await;
+            return Ok(Compacted::Overtaken);
+        }
     }
     settle(ctx, &manifest, &next, &draft)?;
     connect::finish(ctx, link, &next).await?;
@@ -238,19 +242,30 @@ fn covered(tx: &Tx<'_>, listed: Vec<String>, pruned: &[String]) -> Result<Vec<St
     Ok(names)
 }
 
-/// Puts a manifest into force; `false` where another one is.
-async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str>) -> Result<bool> {
+/// How an election ended.
+enum Election {
+    /// Our manifest is in force.
+    Won,
+    /// Another one is.
+    Lost,
+    /// Our manifest does not even exist.
+    NotRun,
+}
+
+/// Puts a manifest into force. What is read back decides, and no answer to a write: a request that was sent twice
+/// is refused the second time, although the first one did it.
+async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str>) -> Result<Election> {
     let pointer = Pointer::to_generation(next.generation);
     let path = link.layout.manifest(&pointer.file);
-    match link.adapter.create_file(&path, next.encode().into()).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => return Ok(false),
+    let is_new = match link.adapter.create_file(&path, next.encode().into()).await {
+        Ok(()) => true,
+        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => false,
         Err(error) => return Err(error.into()),
-    }
+    };
     // Where creating is not exclusive, the last writer is the one that is read.
     let written = link.adapter.read_file(&path).await?;
     if !Manifest::parse(&written).is_ok_and(|written| written.content_hash == next.content_hash) {
-        return Ok(false);
+        return Ok(if is_new { Election::Lost } else { Election::NotRun });
     }
     let place = link.layout.pointer();
     let moved = match version {
@@ -259,11 +274,12 @@ async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str
     };
     match moved {
         Ok(()) => {}
-        Err(error) if error.kind() == MailboxErrorKind::Conflict => return Ok(false),
+        Err(error) if error.kind() == MailboxErrorKind::Conflict => {}
         Err(error) => return Err(error.into()),
     }
     link.forget_manifest();
-    Ok(manifest::expect(ctx, link, "compact").await?.content_hash == next.content_hash)
+    let in_force = manifest::expect(ctx, link, "compact").await?;
+    Ok(if in_force.content_hash == next.content_hash { Election::Won } else { Election::Lost })
 }
 
 /// Notes what is in force now, and what it made superfluous.

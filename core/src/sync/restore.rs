@@ -186,7 +186,11 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         page::receive(&mut engine, clock, now_ms, &mut merged.notices);
     }
     if head.ours {
-        head.covered.iter().try_for_each(|name| tx.add_receipt(name))?;
+        for name in &head.covered {
+            tx.add_receipt(name)?;
+            // Its effects are here, whatever could not be read of it.
+            tx.release(&format!("changes/{name}"))?;
+        }
         tx.join_frontiers(&head.frontiers)?;
         if head.is_anchored {
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
