@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core crash peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -83,6 +83,9 @@ part_core() {
   python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc &&
   cargo test -p interocitor-core --test fixtures --test bad_input --test compaction --test lifecycle --test merging --test mobile --test scenarios --test two_devices
 }
+
+# Processes that are killed at random moments; CRASH_KILLS=2000 CRASH_SEED=7 for more and others.
+part_crash() { python_ready && cargo test -p interocitor-core --test crash; }
 
 part_peers() {
   command -v node >/dev/null || apt nodejs

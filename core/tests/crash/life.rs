@@ -1,0 +1,214 @@
+//! The process that will be killed: it writes and syncs until then, and tells what it does.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use interocitor_core::{Interocitor, StoreLocation, mailbox::FolderMailbox};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    PASSPHRASE,
+    common::{open_at, sim::Rng},
+    steps::{Kind, Step},
+};
+
+/// Change files younger than this are not deleted: long enough for the tests to look at each of them.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A process that nobody kills ends by itself.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a process does at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    Open,
+    Connect,
+    Write,
+    /// A write of many rows.
+    Batch,
+    Flush,
+    Pull,
+    Compact,
+    Close,
+}
+
+pub(crate) const PHASES: [Phase; 8] = [
+    Phase::Open,
+    Phase::Connect,
+    Phase::Write,
+    Phase::Batch,
+    Phase::Flush,
+    Phase::Pull,
+    Phase::Compact,
+    Phase::Close,
+];
+
+/// How a process lives.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Life {
+    pub(crate) store: PathBuf,
+    pub(crate) mailbox: PathBuf,
+    /// Decides what it does.
+    pub(crate) seed: u64,
+    /// Writes the table `w<writer>`, in which nobody else sets these columns.
+    pub(crate) writer: usize,
+    pub(crate) first_step: u64,
+    /// What it does most.
+    pub(crate) focus: Phase,
+    pub(crate) batch_window_ms: u64,
+    /// Whether the engine's own task syncs; otherwise one call after the other.
+    pub(crate) auto_sync: bool,
+}
+
+/// What a process tells, a line each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Line {
+    Begin(Phase),
+    End(Phase),
+    /// The call is about to be made.
+    Try(Step),
+    /// The call has returned: acknowledged.
+    Done(u64),
+    /// Something went wrong that must not.
+    Failed(String),
+}
+
+impl Line {
+    /// In one piece, and out of this process when it returns.
+    pub(crate) fn tell(&self) {
+        let mut out = std::io::stdout().lock();
+        let line = serde_json::to_string(self).unwrap();
+        // Who cannot tell any more has lost its parent.
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            std::process::exit(1);
+        }
+    }
+}
+
+async fn telling<T>(phase: Phase, work: impl Future<Output = T>) -> T {
+    Line::Begin(phase).tell();
+    let outcome = work.await;
+    Line::End(phase).tell();
+    outcome
+}
+
+/// Lives until it is killed.
+#[tokio::main(worker_threads = 2)]
+pub(crate) async fn live(life: Life) {
+    let outcome = tokio::time::timeout(LONGEST, live_on(Arc::new(life))).await;
+    Line::Failed(match outcome {
+        Ok(Ok(never)) => match never {},
+        Ok(Err(error)) => format!("{}: {error}", error.code().as_str()),
+        Err(_) => "nobody killed it".into(),
+    })
+    .tell();
+}
+
+async fn live_on(life: Arc<Life>) -> interocitor_core::Result<std::convert::Infallible> {
+    let mut rng = Rng(life.seed);
+    let next_step = Arc::new(AtomicU64::new(life.first_step));
+    loop {
+        let db = telling(Phase::Open, open(&life)).await;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let writing = tokio::spawn(write_until(
+            db.clone(),
+            Rng(rng.next()),
+            Arc::clone(&life),
+            Arc::clone(&next_step),
+            Arc::clone(&is_over),
+        ));
+        exchange(&db, &mut rng, &life).await?;
+        is_over.store(true, Ordering::Release);
+        writing.await.unwrap()?;
+        telling(Phase::Close, db.shutdown()).await?;
+    }
+}
+
+async fn open(life: &Life) -> Interocitor {
+    let db = open_at(StoreLocation::File(life.store.clone()), |config| {
+        config.passphrase = Some(PASSPHRASE.into());
+        config.batch_window = Duration::from_millis(life.batch_window_ms);
+        config.auto_sync = life.auto_sync;
+        config.flush_debounce = Duration::from_millis(3);
+        config.poll_interval = Duration::from_millis(20);
+    })
+    .await;
+    db.set_remote_storage(Some(Arc::new(FolderMailbox::new(&life.mailbox)))).await;
+    db
+}
+
+/// Connects, and calls what there is for a while.
+async fn exchange(db: &Interocitor, rng: &mut Rng, life: &Life) -> interocitor_core::Result<()> {
+    let connection = telling(Phase::Connect, db.connect()).await?;
+    if let interocitor_core::Connection::Offline { error, .. } = connection {
+        return Err(error);
+    }
+    let turns = match life.focus {
+        Phase::Open | Phase::Connect | Phase::Close => rng.below(2),
+        _ => 4 + rng.below(8),
+    };
+    for _ in 0..turns {
+        if life.auto_sync || matches!(life.focus, Phase::Write | Phase::Batch) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let by_chance = [Phase::Flush, Phase::Flush, Phase::Pull, Phase::Pull, Phase::Compact][rng.below(5)];
+        match if rng.chance(60) { life.focus } else { by_chance } {
+            Phase::Flush => telling(Phase::Flush, db.flush()).await.map(drop)?,
+            Phase::Pull => telling(Phase::Pull, db.pull()).await.map(drop)?,
+            Phase::Compact => telling(Phase::Compact, db.compact(GRACE)).await.map(drop)?,
+            _ => db.sync().await?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes, one step after the other.
+async fn write_until(
+    db: Interocitor,
+    mut rng: Rng,
+    life: Arc<Life>,
+    next_step: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+) -> interocitor_core::Result<()> {
+    let large = if life.focus == Phase::Batch { 20 } else { 1 };
+    while !is_over.load(Ordering::Acquire) {
+        let step = Step::draw(&mut rng, next_step.fetch_add(1, Ordering::Relaxed), large);
+        Line::Try(step.clone()).tell();
+        write(&db, life.writer, &step).await?;
+        Line::Done(step.number).tell();
+        tokio::time::sleep(Duration::from_micros(rng.next() % 3_000)).await;
+    }
+    Ok(())
+}
+
+async fn write(db: &Interocitor, writer: usize, step: &Step) -> interocitor_core::Result<()> {
+    let table = format!("w{writer}");
+    if step.is_batch {
+        return db
+            .batch(|batch| {
+                let mut table = batch.table(table.as_str());
+                step.writes.iter().try_for_each(|write| match write.kind {
+                    Kind::Put => table.put(write.row.as_str(), &write.fields()),
+                    Kind::Replace => table.replace(write.row.as_str(), &write.fields()),
+                    Kind::Delete => table.delete(write.row.as_str()),
+                })
+            })
+            .await;
+    }
+    let table = db.table(table.as_str());
+    for write in &step.writes {
+        match write.kind {
+            Kind::Put => table.patch(write.row.as_str(), &write.fields()).await?,
+            Kind::Replace => table.replace(write.row.as_str(), &write.fields()).await?,
+            Kind::Delete => table.delete(write.row.as_str()).await?,
+        }
+    }
+    Ok(())
+}
