@@ -21,10 +21,21 @@ const MANY_COLUMNS: usize = 24;
 pub(crate) struct Joined {
     /// Whether the state is another one now.
     pub(crate) changed: bool,
+    /// The least clock that was new.
+    pub(crate) lowest: Option<Clock>,
     /// Columns where two values met under one clock.
     pub(crate) ties: Vec<Name>,
     /// Columns where both sides had a different value under different clocks.
     pub(crate) conflicts: Vec<Overwrite>,
+}
+
+impl Joined {
+    fn note(&mut self, clock: Option<&Clock>) {
+        self.changed = true;
+        if self.lowest.is_none() || self.lowest.as_ref() > clock {
+            self.lowest = clock.cloned();
+        }
+    }
 }
 
 /// Two values of one column that met in a join.
@@ -44,7 +55,7 @@ pub(crate) fn join(
     let mut joined = Joined::default();
     if incoming.deleted > local.deleted {
         local.deleted = incoming.deleted;
-        joined.changed = true;
+        joined.note(local.deleted.as_ref());
     }
     let positions = (local.cells.len() > MANY_COLUMNS).then(|| local.positions());
     let known = local.cells.len();
@@ -58,8 +69,8 @@ pub(crate) fn join(
         };
         match at {
             None => {
+                joined.note(Some(&cell.clock));
                 local.cells.push(cell);
-                joined.changed = true;
             }
             Some(at) => join_cell(&mut local.cells[at], cell, wants_conflict, &mut joined),
         }
@@ -83,7 +94,7 @@ fn join_cell(mine: &mut Cell, theirs: Cell, wants_conflict: &dyn Fn(&Name) -> bo
         }
         if canonical::compare(&theirs.value, &mine.value) == Ordering::Greater {
             mine.value = theirs.value;
-            joined.changed = true;
+            joined.note(Some(&theirs.clock));
         }
         return;
     }
@@ -95,8 +106,8 @@ fn join_cell(mine: &mut Cell, theirs: Cell, wants_conflict: &dyn Fn(&Name) -> bo
         });
     }
     if order == Ordering::Greater {
+        joined.note(Some(&theirs.clock));
         *mine = theirs;
-        joined.changed = true;
     }
 }
 

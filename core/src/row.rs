@@ -66,6 +66,11 @@ impl RowState {
         self.cells.iter().map(|cell| &cell.clock).chain(&self.deleted).max()
     }
 
+    /// The least clock in the row.
+    pub(crate) fn least_clock(&self) -> Option<&Clock> {
+        self.cells.iter().map(|cell| &cell.clock).chain(&self.deleted).min()
+    }
+
     /// Positions of the columns by name, for rows with many.
     pub(crate) fn positions(&self) -> HashMap<Name, usize> {
         self.cells.iter().enumerate().map(|(at, cell)| (cell.name.clone(), at)).collect()

@@ -112,6 +112,46 @@ async fn a_deletion_is_forgotten_when_everybody_has_merged_a_snapshot_with_it() 
 }
 
 #[tokio::test]
+async fn who_has_merged_every_file_needs_no_snapshot() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.device("a").await, mesh.device("b").await);
+    for at in 0..4 {
+        put(&a, &format!("r{at}"), json!({"v": at})).await;
+    }
+    a.table("t").delete("r1").await.unwrap();
+    settle(&[&a, &b]).await;
+    let mainline = mesh.mailbox.path().join("Mesh/mainline");
+    for epoch in 1..=4 {
+        compact(&a).await;
+        // Work that the snapshot does not hold is no obstacle.
+        put(&b, "r3", json!({"by b": epoch})).await;
+        let snapshot = std::fs::read_dir(&mainline).unwrap().map(|entry| entry.unwrap().path());
+        let snapshot = snapshot
+            .into_iter()
+            .find(|path| path.to_str().unwrap().contains(&format!("/snapshot-{epoch}-")))
+            .unwrap();
+        let hidden = snapshot.with_extension("hidden");
+        std::fs::rename(&snapshot, &hidden).unwrap();
+        b.sync().await.unwrap();
+        std::fs::rename(&hidden, &snapshot).unwrap();
+        let status = b.status().await.unwrap();
+        assert_eq!((status.epoch, status.quarantined), (epoch, 0));
+        settle(&[&a, &b]).await;
+        assert_eq!(dump(&b).await, dump(&a).await, "epoch {epoch}");
+    }
+    assert_ne!(mesh.floor(), "");
+    assert_eq!(dump(&b).await["tombstones"], json!({}), "a deletion is forgotten without the snapshot, too");
+    // Who has not merged everything reads it.
+    put(&a, "r4", json!({"v": 4})).await;
+    a.sync().await.unwrap();
+    compact(&a).await;
+    let mut events = b.events();
+    b.sync().await.unwrap();
+    assert!(drain(&mut events).iter().any(|event| matches!(event, Event::RehydrateComplete { .. })));
+    assert_eq!(dump(&b).await, dump(&a).await);
+}
+
+#[tokio::test]
 async fn a_device_that_is_away_is_waited_for_until_its_grace_is_over_or_it_is_retired() {
     for retire in [false, true] {
         let mesh = Mesh::new();

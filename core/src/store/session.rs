@@ -47,7 +47,10 @@ CREATE TABLE outbox(
     attempts INTEGER NOT NULL DEFAULT 0, problem TEXT
 );
 CREATE TABLE outbox_ops(seq INTEGER NOT NULL, n INTEGER NOT NULL, ops BLOB NOT NULL, PRIMARY KEY (seq, n)) WITHOUT ROWID;
-CREATE TABLE receipts(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE receipts(
+    name TEXT PRIMARY KEY,
+    lowest TEXT                                     -- the least clock that the file brought, if it brought any
+) WITHOUT ROWID;
 CREATE TABLE quarantine(
     name TEXT PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL, version TEXT NOT NULL,
     first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, tries INTEGER NOT NULL,

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Tx, meta::signed};
-use crate::{error::Result, wire::snapshot::Frontier};
+use crate::{error::Result, wire::coverage::Frontier};
 
 /// Stands in `hole_ms` once a hole was reported.
 const TOLD: i64 = -1;

@@ -19,6 +19,7 @@ use crate::{
     store::{Tx, meta::keys},
     value::Name,
     wire::{
+        coverage::{Coverage, Frontier},
         device::DeviceRecord,
         layout::is_change_name,
         manifest::{Manifest, Next, Pointer},
@@ -102,6 +103,19 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     let path = format!("{}/{name}", link.layout.mainline());
     let body = draft.body.take().ok_or(Error::Cancelled)?.into_body()?;
     link.adapter.write_file(&path, body).await?;
+    // After the snapshot: whoever takes the one for the other must find both.
+    let coverage_path = format!("{}/{}", link.layout.mainline(), name.replacen("snapshot-", "coverage-", 1));
+    let coverage = Coverage {
+        epoch: epoch + 1,
+        snapshot_path: path.clone(),
+        covered: draft.covered.clone(),
+        frontiers: std::mem::take(&mut draft.frontiers),
+        is_anchored: draft.is_anchored,
+        collected: draft.collected.clone(),
+    };
+    let sealed = link.codec.seal(&*ctx.host, coverage.encode(&manifest.mesh_id));
+    let sealed = sealed.map_err(|_| Error::EntryTooLarge { size: u64::MAX, limit: u64::MAX })?;
+    link.adapter.write_file(&coverage_path, sealed.into()).await?;
     let settings = &ctx.settings;
     let next = manifest
         .next(&Next {
@@ -115,6 +129,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
             epoch: epoch + 1,
             watermark: &draft.watermark,
             snapshot_path: &path,
+            coverage_path: &coverage_path,
             floor: draft.collection.floor.as_ref(),
         })
         .map_err(|error| manifest::invalid(&path, &error))?;
@@ -123,7 +138,9 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
         Election::Lost => return Ok(Compacted::Overtaken),
         Election::NotRun => {
             // The name of the snapshot is ours alone, and nothing names it.
-            let _ = link.adapter.delete_file(&path).await;
+            for path in [&path, &coverage_path] {
+                let _ = link.adapter.delete_file(path).await;
+            }
             return Ok(Compacted::Overtaken);
         }
     }
@@ -162,6 +179,8 @@ struct Draft {
     /// Names of the change files that it holds, sorted.
     covered: Vec<String>,
     rows: u64,
+    frontiers: Vec<Frontier>,
+    is_anchored: bool,
     /// Delete clocks in it.
     held: Vec<(Name, Name, Clock)>,
     /// Delete clocks that it leaves out.
@@ -191,6 +210,7 @@ fn draft(
         let mut body = body.take().ok_or(Error::Cancelled)?;
         let covered = covered(tx, listed, &pruned)?;
         let frontiers = tx.frontiers()?;
+        let is_anchored = tx.meta(keys::FOREIGN_EPOCH)?.is_some();
         let collection = Collection::plan(ctx, tx, manifest, records)?;
         let (mut held, mut collected) = (Vec::new(), Vec::new());
         let mut writer = SnapshotWriter::new(&Preamble {
@@ -202,7 +222,7 @@ fn draft(
             schema: manifest.schema,
             covered: &covered,
             frontiers: &frontiers,
-            is_anchored: tx.meta(keys::FOREIGN_EPOCH)?.is_some(),
+            is_anchored,
         });
         let mut rows = 0;
         for table in tx.tables()? {
@@ -226,7 +246,17 @@ fn draft(
             })?;
         }
         body.write(&writer.finish())?;
-        Ok(Draft { body: Some(body), watermark: clock.clone(), collection, covered, rows, held, collected })
+        Ok(Draft {
+            body: Some(body),
+            watermark: clock.clone(),
+            collection,
+            covered,
+            rows,
+            frontiers,
+            is_anchored,
+            held,
+            collected,
+        })
     })
 }
 
@@ -304,9 +334,11 @@ fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> R
         for name in &draft.covered {
             tx.note_prunable(&format!("changes/{name}"), now_ms)?;
         }
-        let snapshot = former.snapshot_path.as_deref().and_then(|path| path.rsplit_once("/mainline/"));
-        if let Some((_, name)) = snapshot {
-            tx.note_prunable(&format!("mainline/{name}"), now_ms)?;
+        tx.settle_receipts(&draft.covered)?;
+        for path in [&former.snapshot_path, &former.coverage_path].into_iter().flatten() {
+            if let Some((_, name)) = path.rsplit_once("/mainline/") {
+                tx.note_prunable(&format!("mainline/{name}"), now_ms)?;
+            }
         }
         Ok(())
     })
@@ -323,10 +355,10 @@ async fn prune(ctx: &Context, link: &Link, ours: &Manifest, grace: Duration) -> 
     if manifest::expect(ctx, link, "prune").await?.content_hash != ours.content_hash {
         return Ok(0);
     }
-    let current = ours.snapshot_path.as_deref().unwrap_or_default();
+    let current = [&ours.snapshot_path, &ours.coverage_path];
     let mut deleted = 0;
     for name in names {
-        if current.ends_with(&format!("/{name}")) {
+        if current.iter().any(|path| path.as_ref().is_some_and(|path| path.ends_with(&format!("/{name}")))) {
             continue;
         }
         link.adapter.delete_file(&link.layout.manifest(&name)).await?;

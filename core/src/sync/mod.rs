@@ -3,7 +3,8 @@
 //! Each module is one step: [`manifest`] reads which state is current, [`bootstrap`] founds a mesh,
 //! [`key`] proves a passphrase, [`join`] settles which mesh a store belongs to, [`restore`] adopts a
 //! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
-//! [`device`] acknowledges, [`compact`] writes a snapshot and forgets what [`collect`] allows, [`honesty`] notices what a
+//! [`device`] acknowledges, [`compact`] writes a snapshot and forgets what [`collect`] allows, [`coverage`] takes an
+//! epoch without its snapshot, [`honesty`] notices what a
 //! mailbox lost, [`stale`] settles
 //! work that an adopted snapshot makes too late, [`connect`] runs them in order. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
@@ -12,6 +13,7 @@ pub(crate) mod bootstrap;
 mod collect;
 pub(crate) mod compact;
 pub(crate) mod connect;
+mod coverage;
 pub(crate) mod device;
 pub(crate) mod flush;
 mod honesty;

@@ -101,13 +101,15 @@ pub(super) struct Merger<'a, 'tx> {
     /// The epoch of the snapshot that is merged.
     epoch: Option<u64>,
     expects_new: bool,
+    /// The least clock that was new since it was last asked for.
+    lowest: Option<Clock>,
     pub(super) merged: Merged,
 }
 
 impl<'a, 'tx> Merger<'a, 'tx> {
     /// For change files: at or below the floor the snapshot is the state.
     pub(super) fn new(tx: &'a Tx<'tx>, floor: Option<Clock>) -> Self {
-        Self { tx, floor, epoch: None, expects_new: true, merged: Merged::default() }
+        Self { tx, floor, epoch: None, expects_new: true, lowest: None, merged: Merged::default() }
     }
 
     /// For the rows of a snapshot; `floor` only where another one than its own is held to.
@@ -139,22 +141,31 @@ impl<'a, 'tx> Merger<'a, 'tx> {
         }
         // New rows come in runs, and so do known ones: the last row tells which way is the short one.
         if self.expects_new && self.tx.insert_row(&table, row_id, state, encoded)? {
+            self.note_lowest(state.least_clock());
             return self.note(&table, row_id, state);
         }
         let stored = self.tx.row(&table, row_id)?;
         self.expects_new = stored.is_none();
         let Some(stored) = stored else {
             self.tx.insert_row(&table, row_id, state, encoded)?;
+            self.note_lowest(state.least_clock());
             return self.note(&table, row_id, state);
         };
         let mut joined = stored.state;
-        let Joined { changed, ties, .. } = merge::join(&mut joined, state.clone(), &|_| false);
+        let Joined { changed, ties, lowest, .. } = merge::join(&mut joined, state.clone(), &|_| false);
         self.report(&table.name, row_id, ties);
         if changed {
+            self.note_lowest(lowest.as_ref());
             self.tx.put_row(&table, row_id, Some(stored.rid), &joined)?;
             self.note(&table, row_id, &joined)?;
         }
         Ok(())
+    }
+
+    fn note_lowest(&mut self, clock: Option<&Clock>) {
+        if let Some(clock) = clock.filter(|clock| self.lowest.as_ref().is_none_or(|known| known > *clock)) {
+            self.lowest = Some(clock.clone());
+        }
     }
 
     /// Notes that a row changed, and where a peer's value is not as unique as it should be here.
@@ -255,7 +266,7 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
         for op in ops {
             merger.apply(op)?;
         }
-        tx.add_receipt(name)?;
+        tx.add_receipt_of(name, merger.lowest.take().as_ref())?;
         if has_quarantine {
             tx.release(&format!("changes/{name}"))?;
         }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, mpsc};
 
 use super::{
-    Context, Fault, Link, device, key,
+    Context, Fault, Link, coverage, device, key,
     page::{self, Merged, Merger, Prepared},
     spool::{Spool, download},
     stale::{self, Awaited, Place},
@@ -51,6 +51,9 @@ pub(super) async fn adopt_if_newer(
     let Some(path) = manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)) else {
         return Ok(0);
     };
+    if fetched.is_none() && coverage::take(ctx, link, manifest).await? {
+        return Ok(0);
+    }
     let name = path.strip_prefix(link.layout.root()).unwrap_or(&path).trim_start_matches('/').to_owned();
     let version = manifest.content_hash.clone();
     let now_ms = ctx.host.now_ms();
@@ -186,16 +189,20 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         page::receive(&mut engine, clock, now_ms, &mut merged.notices);
     }
     if head.ours {
+        let has_quarantine = tx.has_quarantine()?;
         for name in &head.covered {
             tx.add_receipt(name)?;
             // Its effects are here, whatever could not be read of it.
-            tx.release(&format!("changes/{name}"))?;
+            if has_quarantine {
+                tx.release(&format!("changes/{name}"))?;
+            }
         }
         tx.join_frontiers(&head.frontiers)?;
         if head.is_anchored {
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
         }
-        stale::confirm_covered(ctx, tx, head)?;
+        tx.settle_receipts(&head.covered)?;
+        stale::confirm_covered(ctx, tx, &head.covered, &head.frontiers)?;
     } else {
         tx.anchor_streams()?;
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;

@@ -16,7 +16,7 @@ use crate::{
         outbox::{Binding, Queued},
     },
     value::Name,
-    wire::{layout::change_name, snapshot::SnapshotHead},
+    wire::{coverage::Frontier, layout::change_name},
 };
 
 /// A row by table and id.
@@ -50,10 +50,15 @@ impl Awaited {
 }
 
 /// Removes records that the snapshot holds already: their upload arrived, and only the answer was lost.
-pub(super) fn confirm_covered(ctx: &Context, tx: &Tx<'_>, head: &SnapshotHead) -> Result<()> {
+pub(super) fn confirm_covered(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    covered: &[String],
+    frontiers: &[Frontier],
+) -> Result<()> {
     let device = ctx.device_id();
-    let read = head.frontiers.iter().find(|known| known.device == *device && known.install == ctx.install);
-    let covered: HashSet<&str> = head.covered.iter().map(String::as_str).collect();
+    let read = frontiers.iter().find(|known| known.device == *device && known.install == ctx.install);
+    let covered: HashSet<&str> = covered.iter().map(String::as_str).collect();
     for (record, Binding { id, clock, seq }) in tx.bound_records()? {
         let name = change_name(&clock.to_string(), &id);
         if covered.contains(name.as_str())

@@ -80,7 +80,9 @@ pub(crate) fn check_payload(
     match kind {
         None => Err(WireError::Shape("the payload has no kind")),
         Some(kind) if kind == wanted_kind => Ok(()),
-        Some(b"change" | b"snapshot") => Err(WireError::Shape("the payload is of another kind")),
+        Some(b"change" | b"snapshot" | b"coverage") => {
+            Err(WireError::Shape("the payload is of another kind"))
+        }
         Some(_) => Err(WireError::Newer("payload kind")),
     }
 }

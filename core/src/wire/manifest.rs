@@ -59,6 +59,8 @@ pub(crate) struct Manifest {
     pub(crate) server_id: String,
     pub(crate) watermark: Option<Clock>,
     pub(crate) snapshot_path: Option<String>,
+    /// The small file that says what the snapshot covers; ours alone.
+    pub(crate) coverage_path: Option<String>,
     pub(crate) floor: Option<Clock>,
     /// How long a device that is away is waited for, in ms.
     pub(crate) grace_ms: u64,
@@ -93,6 +95,7 @@ pub(crate) struct Next<'a> {
     pub(crate) epoch: u64,
     pub(crate) watermark: &'a Clock,
     pub(crate) snapshot_path: &'a str,
+    pub(crate) coverage_path: &'a str,
     pub(crate) floor: Option<&'a Clock>,
 }
 
@@ -135,6 +138,7 @@ impl Manifest {
             server_id: server.text("serverId").unwrap_or_default(),
             watermark: clock("watermarkHlc")?,
             snapshot_path: record.text("snapshotPath"),
+            coverage_path: record.text("coveragePath"),
             floor: clock("gcFloorHlc")?,
             grace_ms: offline.max(retained.unwrap_or(0)),
             content_hash,
@@ -179,6 +183,7 @@ impl Manifest {
         record.set_integer("epoch", next.epoch);
         record.set_text("watermarkHlc", &next.watermark.to_string());
         record.set_text("snapshotPath", next.snapshot_path);
+        record.set_text("coveragePath", next.coverage_path);
         if let Some(floor) = next.floor {
             record.set_text("gcFloorHlc", &floor.to_string());
         }

@@ -5,6 +5,7 @@
 //! goes to quarantine. Unknown fields of manifests and device records are carried over.
 
 pub(crate) mod change;
+pub(crate) mod coverage;
 pub(crate) mod device;
 pub(crate) mod layout;
 pub(crate) mod manifest;

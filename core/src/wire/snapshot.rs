@@ -5,6 +5,7 @@ use std::io::Read;
 use super::{
     CLIENT, WireError,
     change::{Op, cells_of, check_payload, write_cells, write_clock},
+    coverage::{self, Frontier},
     iso_time,
     stream::StreamCursor,
 };
@@ -16,17 +17,6 @@ use crate::{
         scan::{self, Cursor},
     },
 };
-
-/// How far the writer of a snapshot had read the entries of one installation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Frontier {
-    pub(crate) device: String,
-    pub(crate) install: String,
-    /// Every entry up to this number.
-    pub(crate) upto: u64,
-    /// Entries behind a hole.
-    pub(crate) ahead: Vec<u64>,
-}
 
 /// What a snapshot says besides its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,15 +57,9 @@ pub(crate) fn read<E: From<WireError>>(
                         head.epoch = cursor.value(|raw| std::str::from_utf8(raw).ok()?.parse().ok())?;
                     }
                     b"client" => head.ours = cursor.name()?.as_str() == Some(CLIENT),
-                    b"coveredChangeFiles" if cursor.peek()? == b'[' => cursor.array(|cursor| {
-                        head.covered.push(cursor.name()?.to_string_lossy().into_owned());
-                        Ok::<_, E>(())
-                    })?,
+                    b"coveredChangeFiles" => head.covered = coverage::names(cursor)?,
                     b"anchored" => head.is_anchored = cursor.value(|raw| raw == b"true")?,
-                    b"frontiers" if cursor.peek()? == b'[' => cursor.array(|cursor| {
-                        head.frontiers.push(frontier(cursor)?);
-                        Ok::<_, E>(())
-                    })?,
+                    b"frontiers" => head.frontiers = coverage::frontiers(cursor)?,
                     b"tables" => {
                         tables = true;
                         cursor.object(|_, cursor| {
@@ -105,27 +89,6 @@ pub(crate) fn read<E: From<WireError>>(
         return Err(WireError::Shape("the snapshot has no tables").into());
     }
     Ok(head)
-}
-
-/// `{"device","install","upto","ahead"}`
-fn frontier<R: Read, E: From<WireError>>(cursor: &mut StreamCursor<R>) -> Result<Frontier, E> {
-    let mut frontier = Frontier::default();
-    let number = |raw: &[u8]| std::str::from_utf8(raw).ok().and_then(|text| text.parse::<u64>().ok());
-    let fault = || WireError::Shape("a frontier is no number");
-    cursor.object(|key, cursor| {
-        match key.as_bytes() {
-            b"device" => frontier.device = cursor.name()?.to_string_lossy().into_owned(),
-            b"install" => frontier.install = cursor.name()?.to_string_lossy().into_owned(),
-            b"upto" => frontier.upto = cursor.value(number)?.ok_or_else(fault)?,
-            b"ahead" => cursor.array(|cursor| {
-                frontier.ahead.push(cursor.value(number)?.ok_or_else(fault)?);
-                Ok::<_, E>(())
-            })?,
-            _ => cursor.skip()?,
-        }
-        Ok::<_, E>(())
-    })?;
-    Ok(frontier)
 }
 
 /// What a snapshot that is written says besides its rows.
@@ -163,25 +126,9 @@ impl SnapshotWriter {
         write_clock(&mut out, preamble.watermark);
         let Preamble { epoch, schema, .. } = preamble;
         out.extend_from_slice(
-            format!(",\"epoch\":{epoch},\"schemaVersion\":{schema},\"client\":\"{CLIENT}\",\"coveredChangeFiles\":[")
-                .as_bytes(),
+            format!(",\"epoch\":{epoch},\"schemaVersion\":{schema},\"client\":\"{CLIENT}\",").as_bytes(),
         );
-        let mut separator = None;
-        for name in preamble.covered {
-            out.extend(separator.replace(b','));
-            scan::write_string(&mut out, name.as_bytes());
-        }
-        out.extend_from_slice(b"],\"frontiers\":[");
-        let mut separator = None;
-        for Frontier { device, install, upto, ahead } in preamble.frontiers {
-            out.extend(separator.replace(b','));
-            out.extend_from_slice(b"{\"device\":");
-            scan::write_string(&mut out, device.as_bytes());
-            out.extend_from_slice(b",\"install\":");
-            scan::write_string(&mut out, install.as_bytes());
-            out.extend_from_slice(format!(",\"upto\":{upto},\"ahead\":{ahead:?}}}").as_bytes());
-        }
-        out.extend_from_slice(if preamble.is_anchored { b"],\"anchored\":true" } else { b"]" });
+        coverage::write(&mut out, preamble.covered, preamble.frontiers, preamble.is_anchored);
         out.extend_from_slice(b",\"tables\":{");
         Self { out, table: None, row_separator: None }
     }
