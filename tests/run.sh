@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -83,6 +83,9 @@ part_core() {
   python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc &&
   cargo test -p interocitor-core --test fixtures --test bad_input --test compaction --test lifecycle --test merging --test mobile --test scenarios --test two_devices
 }
+
+# Meshes by seed, 300 of them; more with SIMULATION_SEEDS=2000. See tests/simulation/README.md.
+part_simulation() { python_ready && cargo test --profile sim -p interocitor-simulation; }
 
 part_peers() {
   command -v node >/dev/null || apt nodejs
