@@ -211,11 +211,11 @@ async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str
     let pointer = Pointer::to_generation(next.generation);
     let path = link.layout.manifest(&pointer.file);
     match link.adapter.create_file(&path, next.encode().into()).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(error.into()),
+        // A request that arrived twice finds its own file there: what is read decides. Where creating is not
+        // exclusive, that is the last writer's.
+        Err(error) if error.kind() != MailboxErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
     }
-    // Where creating is not exclusive, the last writer is the one that is read.
     let written = link.adapter.read_file(&path).await?;
     if !Manifest::parse(&written).is_ok_and(|written| written.content_hash == next.content_hash) {
         return Ok(false);
@@ -226,9 +226,9 @@ async fn elect(ctx: &Context, link: &Link, next: &Manifest, version: Option<&str
         None => link.adapter.write_file(&place, pointer.encode().into()).await,
     };
     match moved {
-        Ok(()) => {}
-        Err(error) if error.kind() == MailboxErrorKind::Conflict => return Ok(false),
-        Err(error) => return Err(error.into()),
+        // The same here: a pointer that names our manifest must never lose its snapshot.
+        Err(error) if error.kind() != MailboxErrorKind::Conflict => return Err(error.into()),
+        _ => {}
     }
     link.forget_manifest();
     Ok(manifest::expect(ctx, link, "compact").await?.content_hash == next.content_hash)

@@ -185,6 +185,7 @@ fn adopt_in(
     }
     key::remember(tx, link, &manifest.mesh_id)?;
     tx.release(name)?;
+    tx.release_snapshots()?;
     tx.set_engine(&engine)?;
     Ok(merged)
 }
