@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core crash peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation crash peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -86,6 +86,9 @@ part_core() {
 
 # Processes that are killed at random moments; CRASH_KILLS=2000 CRASH_SEED=7 for more and others.
 part_crash() { python_ready && cargo test -p interocitor-core --test crash; }
+
+# Meshes by seed, 300 of them; more with SIMULATION_SEEDS=2000. See tests/simulation/README.md.
+part_simulation() { python_ready && cargo test --profile sim -p interocitor-simulation; }
 
 part_peers() {
   command -v node >/dev/null || apt nodejs

@@ -28,6 +28,21 @@ pub trait Host: Send + Sync + fmt::Debug {
 
     /// Runs blocking work; completes when it is done.
     fn blocking(&self, job: Job) -> BoxFuture<'static, ()>;
+
+    /// Asked before each store transaction that writes, and between its commit and the moment at which
+    /// somebody learns of it. A simulated host may unwind from here: that is a crash.
+    #[cfg(feature = "simulation")]
+    fn crash_point(&self, _at: CrashPoint) {}
+}
+
+/// Where a process can end, as far as its store can tell.
+#[cfg(feature = "simulation")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// Before a transaction begins.
+    BeforeWrite,
+    /// After it was committed, before that is told.
+    AfterCommit,
 }
 
 /// The real world: wall clock, the system's randomness, the current tokio runtime.

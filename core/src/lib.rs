@@ -74,6 +74,8 @@ mod sync;
 mod wire;
 
 pub use config::{Config, StoreLocation};
+#[cfg(feature = "simulation")]
+pub use engine::InspectedRow;
 pub use engine::{
     Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig, Pending, Problem,
     Status, Table, set_aside_store,

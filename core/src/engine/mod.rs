@@ -6,6 +6,8 @@ mod biometrics;
 mod compaction;
 mod driver;
 mod dump;
+#[cfg(feature = "simulation")]
+mod inspect;
 mod lifecycle;
 mod live;
 mod open;
@@ -21,6 +23,8 @@ use std::sync::{
 
 pub use batch::{Batch, BatchTable};
 pub use compaction::Compaction;
+#[cfg(feature = "simulation")]
+pub use inspect::InspectedRow;
 pub use lifecycle::{Connection, MeshConfig};
 pub use live::LiveQuery;
 pub use open::set_aside_store;

@@ -52,6 +52,8 @@ impl Interocitor {
                 StoreLocation::File(path) => Arc::new(FileStore::open(path, durability)?),
                 StoreLocation::Memory => Arc::new(MemoryStore::new()?),
             };
+            #[cfg(feature = "simulation")]
+            let store: Arc<dyn Store> = Arc::new(crate::store::CrashingStore::new(store, Arc::clone(&host)));
             let path = store.path().cloned();
             let identity = store.write_with(Durability::Power, |tx| {
                 identify(tx, &*host, path.as_deref(), wanted.as_deref())

@@ -18,6 +18,8 @@ pub(crate) mod quarantine;
 mod receipts;
 pub(crate) mod rows;
 mod session;
+#[cfg(feature = "simulation")]
+mod simulated;
 pub(crate) mod stale;
 pub(crate) mod streams;
 
@@ -29,6 +31,8 @@ use std::{fmt, path::PathBuf};
 pub(crate) use file::{FileStore, set_aside};
 pub(crate) use memory::MemoryStore;
 pub(crate) use session::Tx;
+#[cfg(feature = "simulation")]
+pub(crate) use simulated::CrashingStore;
 
 use crate::error::{Error, Result};
 

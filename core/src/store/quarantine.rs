@@ -80,6 +80,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes change files whose effects came in another way: with a snapshot, or from our own outbox.
+    pub(crate) fn release_received(&self) -> Result<()> {
+        self.sql(
+            "DELETE FROM quarantine
+             WHERE name LIKE 'changes/%' AND substr(name, 9) IN (SELECT name FROM receipts)",
+        )?
+        .execute([])?;
+        Ok(())
+    }
+
     /// Whether a quarantined file has to wait before it is tried again.
     pub(crate) fn is_waiting(&self, name: &str, version: &str, now_ms: u64) -> Result<bool> {
         let known = self

@@ -133,6 +133,9 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
     if !released.is_empty() {
         ctx.write(|tx| released.iter().try_for_each(|name| tx.release(name).map(|_| ())))?;
     }
+    if ctx.read(|tx| tx.has_quarantine())? {
+        ctx.write(|tx| tx.release_received())?;
+    }
     let mut unseen = Vec::new();
     ctx.read(|tx| {
         unseen.clear();

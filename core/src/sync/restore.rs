@@ -189,14 +189,7 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         page::receive(&mut engine, clock, now_ms, &mut merged.notices);
     }
     if head.ours {
-        let has_quarantine = tx.has_quarantine()?;
-        for name in &head.covered {
-            tx.add_receipt(name)?;
-            // Its effects are here, whatever could not be read of it.
-            if has_quarantine {
-                tx.release(&format!("changes/{name}"))?;
-            }
-        }
+        head.covered.iter().try_for_each(|name| tx.add_receipt(name))?;
         tx.join_frontiers(&head.frontiers)?;
         if head.is_anchored {
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
