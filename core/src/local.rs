@@ -276,7 +276,7 @@ fn write_row(
             if !exists || !state.is_live() {
                 return None;
             }
-            let beat = state.cells.iter().map(|cell| &cell.clock).chain(&state.deleted);
+            let beat = state.cells.iter().map(|cell| &cell.clock).chain(&state.deleted).chain(&engine.floor);
             let clock = engine.clock.issue(writer.now_ms, writer.node, beat);
             state.cells.clear();
             state.deleted = Some(clock.clone());
@@ -296,7 +296,8 @@ fn write_row(
     let positions = state.positions();
     let touched = fields.0.iter().map(|(name, _)| name).chain(&rest);
     let beat = touched.filter_map(|name| positions.get(name)).map(|at| &state.cells[*at].clock);
-    let clock = engine.clock.issue(writer.now_ms, writer.node, beat.chain(&state.deleted));
+    let clock =
+        engine.clock.issue(writer.now_ms, writer.node, beat.chain(&state.deleted).chain(&engine.floor));
     let nulls = rest.into_iter().map(|name| (name, Value::null()));
     for (name, value) in fields.0.iter().cloned().chain(nulls) {
         let cell = Cell { clock: clock.clone(), value, name };

@@ -2,8 +2,11 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::Tx;
-use crate::{clock::DeviceClock, error::Result};
+use super::{Tx, rows::Text};
+use crate::{
+    clock::{Clock, DeviceClock},
+    error::Result,
+};
 
 /// Names of the facts in `meta`.
 pub(crate) mod keys {
@@ -23,8 +26,6 @@ pub(crate) mod keys {
     pub(crate) const MANIFEST: &str = "manifest";
     /// The loss of the mailbox that was told last: the content hash of an older manifest, or a missing path.
     pub(crate) const ROLLBACK: &str = "rollback";
-    /// Clock at and below which the snapshot is the state.
-    pub(crate) const FLOOR: &str = "floor";
     /// An epoch whose snapshot was written by another client: what it holds of unknown streams is not told.
     pub(crate) const FOREIGN_EPOCH: &str = "foreignEpoch";
     /// Fingerprint of the key that opened a file of this mesh.
@@ -46,7 +47,7 @@ pub(crate) mod keys {
 }
 
 /// What every write reads first and writes back last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct EngineState {
     pub(crate) clock: DeviceClock,
     /// The implicit batch that is open, and since when (wall ms).
@@ -54,6 +55,8 @@ pub(crate) struct EngineState {
     /// Whether the store belongs to a mesh. Before that nothing goes to the outbox: the first join
     /// queues all rows.
     pub(crate) member: bool,
+    /// Clock at and below which the snapshot is the state: what is written must be above it.
+    pub(crate) floor: Option<Clock>,
 }
 
 impl Tx<'_> {
@@ -85,7 +88,7 @@ impl Tx<'_> {
     pub(crate) fn clear_exchange(&self) -> Result<()> {
         self.conn().execute_batch(
             "DELETE FROM receipts; DELETE FROM quarantine; DELETE FROM prunable; DELETE FROM graves;
-             DELETE FROM streams; DELETE FROM ahead;",
+             DELETE FROM streams; DELETE FROM ahead; UPDATE engine SET floor = NULL;",
         )?;
         let seen = [
             keys::MESH_ID,
@@ -94,7 +97,6 @@ impl Tx<'_> {
             keys::CONTENT_HASH,
             keys::MANIFEST,
             keys::ROLLBACK,
-            keys::FLOOR,
             keys::FOREIGN_EPOCH,
             keys::PROVEN_KEY,
             keys::FOUNDING,
@@ -116,13 +118,19 @@ impl Tx<'_> {
     /// The state of the engine; also notices tables and fields that another process changed.
     pub(crate) fn engine(&self) -> Result<EngineState> {
         let (state, layout) = self
-            .sql("SELECT ts, counter, open_seq, open_ms, layout, member FROM engine")?
+            .sql("SELECT ts, counter, open_seq, open_ms, layout, member, floor FROM engine")?
             .query_row([], |row| {
                 let open: Option<i64> = row.get(2)?;
                 let since: Option<i64> = row.get(3)?;
                 let clock = DeviceClock { ts: row.get::<_, i64>(0)?.unsigned_abs(), counter: row.get(1)? };
                 let open_batch = open.map(|seq| (seq, since.unwrap_or(0).unsigned_abs()));
-                Ok((EngineState { clock, open_batch, member: row.get(5)? }, row.get::<_, i64>(4)?))
+                let floor = row
+                    .get_ref(6)?
+                    .as_bytes_or_null()
+                    .ok()
+                    .flatten()
+                    .and_then(|text| Clock::parse(text).ok());
+                Ok((EngineState { clock, open_batch, member: row.get(5)?, floor }, row.get::<_, i64>(4)?))
             })?;
         self.note_layout(layout);
         Ok(state)
@@ -137,6 +145,17 @@ impl Tx<'_> {
                 state.open_batch.map(|(_, since)| signed(since)),
                 state.member,
             ])?;
+        Ok(())
+    }
+
+    /// Clock at and below which the snapshot is the state.
+    pub(crate) fn floor(&self) -> Result<Option<Clock>> {
+        Ok(self.engine()?.floor)
+    }
+
+    /// Raises the floor.
+    pub(crate) fn set_floor(&self, floor: &Clock) -> Result<()> {
+        self.sql("UPDATE engine SET floor = ?1")?.execute([Text(&floor.to_wtf8())])?;
         Ok(())
     }
 

@@ -30,9 +30,10 @@ CREATE TABLE engine(
     ts INTEGER NOT NULL, counter INTEGER NOT NULL,  -- the device clock
     layout INTEGER NOT NULL,                        -- moves when tables or fields change
     open_seq INTEGER, open_ms INTEGER,              -- the implicit batch that is open
-    member INTEGER NOT NULL                         -- whether the store belongs to a mesh
+    member INTEGER NOT NULL,                        -- whether the store belongs to a mesh
+    floor TEXT                                      -- at and below it the snapshot is the state
 );
-INSERT INTO engine VALUES (1, 0, 0, 0, NULL, NULL, 0);
+INSERT INTO engine VALUES (1, 0, 0, 0, NULL, NULL, 0, NULL);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE catalog(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE fields(

@@ -4,7 +4,7 @@
 //! and only at or below the floor, where nobody listens to older columns any more. The floor rises to what all
 //! devices acknowledged: they hold no unpublished work at or below it.
 
-use super::{Context, page};
+use super::Context;
 use crate::{
     clock::Clock,
     error::Result,
@@ -33,7 +33,7 @@ impl Collection {
         records: &[DeviceRecord],
     ) -> Result<Self> {
         let now_ms = ctx.host.now_ms();
-        let kept = page::floor(tx)?.max(manifest.floor.clone());
+        let kept = tx.floor()?.max(manifest.floor.clone());
         let counts = |record: &&DeviceRecord| {
             let age = record.last_seen_ms().map_or(0, |seen| now_ms.saturating_sub(seen));
             !record.retired() && age <= manifest.grace_ms

@@ -319,7 +319,7 @@ fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> R
         tx.set_meta(keys::EPOCH, &next.epoch.to_string())?;
         honesty::remember(tx, next)?;
         if let Some(floor) = &next.floor {
-            tx.set_meta(keys::FLOOR, &floor.to_string())?;
+            tx.set_floor(floor)?;
         }
         for (table, row_id, deleted) in &draft.held {
             if let Some(table) = tx.table(table)? {

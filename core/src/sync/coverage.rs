@@ -52,7 +52,7 @@ fn holds_all(tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) -> Result<bo
     if !tx.without_receipt(coverage.covered.clone())?.is_empty() {
         return Ok(false);
     }
-    let kept = page::floor(tx)?;
+    let kept = tx.floor()?;
     let Some(floor) = &manifest.floor else { return Ok(kept.is_none()) };
     if kept.as_ref().is_some_and(|kept| kept >= floor) {
         return Ok(kept.as_ref() == Some(floor));
@@ -81,7 +81,7 @@ fn settle(ctx: &Context, tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) 
     }
     stale::confirm_covered(ctx, tx, &coverage.covered, &coverage.frontiers)?;
     if let Some(floor) = &manifest.floor {
-        tx.set_meta(keys::FLOOR, &floor.to_string())?;
+        tx.set_floor(floor)?;
     }
     tx.set_meta(keys::EPOCH, &manifest.epoch.to_string())?;
     tx.release_snapshots()?;

@@ -217,11 +217,6 @@ pub(super) fn receive(engine: &mut EngineState, clock: &Clock, now_ms: u64, noti
     }
 }
 
-/// The floor below which incoming clocks change nothing.
-pub(super) fn floor(tx: &Tx<'_>) -> Result<Option<Clock>> {
-    Ok(tx.meta(keys::FLOOR)?.and_then(|text| text.parse().ok()))
-}
-
 /// The greatest entry clock that was seen in the mailbox.
 pub(super) fn latest_entry(tx: &Tx<'_>) -> Result<Option<Clock>> {
     Ok(tx.meta(keys::LATEST_ENTRY)?.and_then(|text| text.parse().ok()))
@@ -249,7 +244,7 @@ fn apply_page(ctx: &Context, tx: &Tx<'_>, page: &Page, resolved: &Resolved) -> R
     }
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
-    let mut merger = Merger::new(tx, floor(tx)?);
+    let mut merger = Merger::new(tx, engine.floor.clone());
     let latest = page.entries.iter().map(|incoming| &incoming.clock).max();
     if let Some(latest) =
         latest.filter(|latest| latest_entry(tx).is_ok_and(|known| known.as_ref() < Some(latest)))
@@ -327,7 +322,7 @@ fn load(tx: &Tx<'_>, table: &Name, row_id: &Name) -> Result<Option<RowState>> {
 /// Plays the page through in memory and asks the functions about every conflict.
 fn resolve(ctx: &Context, page: &Page) -> Result<Resolved> {
     let (rows, joined, conflicts) = ctx.store.read_with(|tx| {
-        let floor = floor(tx)?;
+        let floor = tx.floor()?;
         let mut rows: HashMap<(Name, Name), Option<RowState>> = HashMap::new();
         let mut joined: HashMap<(Name, Name), RowState> = HashMap::new();
         let mut conflicts = Vec::new();

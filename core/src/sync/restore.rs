@@ -141,7 +141,7 @@ fn adopt_in(
     manifest: &Manifest,
     spool: Spool,
 ) -> Result<Merged, Stopped> {
-    let kept = page::floor(tx)?;
+    let kept = tx.floor()?;
     // A floor that fell was dropped by a compactor that knows none: what it brings back stays collected.
     let (rising, held) = match (&manifest.floor, &kept) {
         (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
@@ -201,6 +201,8 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
     }
     if let Some(floor) = rising {
+        tx.set_floor(floor)?;
+        engine.floor = Some((*floor).clone());
         let is_expired = device::observed_watermark(tx)?.is_none_or(|seen| seen < **floor);
         let settled = stale::settle(tx, &mut engine, floor, awaited, is_expired, now_ms)?;
         merged.notices.extend(settled.notices);
@@ -217,7 +219,6 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
             }
         }
         publish(ctx, tx, &mut engine, &settled.again, merged)?;
-        tx.set_meta(keys::FLOOR, &floor.to_string())?;
     }
     if !head.ours {
         publish_kept_deletes(tx, now_ms)?;
@@ -246,7 +247,7 @@ fn publish(
 /// A compaction by the JavaScript client keeps no delete clock of a row that lives again: ours are published once
 /// more, or older columns of peers would come back.
 fn publish_kept_deletes(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
-    let floor = page::floor(tx)?;
+    let floor = tx.floor()?;
     let mut ops = OpWriter::default();
     for table in tx.tables()? {
         tx.each_row(&table, |_, row_id, state| {
