@@ -163,7 +163,8 @@ impl Oracle {
         let written = remote.log_since(self.read_until);
         self.read_until += written.len();
         for file in written {
-            let (is_change, is_snapshot) = (file.path.contains("-chg_"), file.path.contains("/mainline/"));
+            let (is_change, is_snapshot) =
+                (file.path.contains("-chg_"), file.path.contains("/mainline/snapshot-"));
             if !is_change && !is_snapshot {
                 continue;
             }
