@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Durability, Patience, Store, Tx,
+    Durability, Foreign, Patience, Store, Tx,
     session::{Begin, Session},
 };
 use crate::error::{Error, Result, from_sqlite};
@@ -160,6 +160,11 @@ impl Store for FileStore {
             readers.push(reader);
         }
         outcome
+    }
+
+    fn foreign(&self) -> Result<Foreign> {
+        let _open = State::check(at_once(self.gate.try_read())?)?;
+        at_once(self.writer.try_lock())?.as_ref().ok_or(Error::ShutDown)?.foreign()
     }
 
     fn path(&self) -> Option<&PathBuf> {

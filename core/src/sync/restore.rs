@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use super::{
     Context, Fault, Link, key,
     page::{self, Merged, Merger, Prepared},
+    progress::Phase,
     spool::{Spool, download},
 };
 use crate::{
@@ -53,10 +54,11 @@ pub(super) async fn adopt_if_newer(
     if ctx.read(|tx| tx.is_waiting(&name, &version, now_ms))? {
         return Ok(0);
     }
+    ctx.progress.begin(Phase::Restoring, Some(1), None);
     ctx.emit(&Event::RehydrateStart { epoch: manifest.epoch });
     let fetched = match fetched {
         Some(spool) => Ok(spool),
-        None => download(link, &path).await?,
+        None => download(ctx, link, &path).await?,
     };
     let adopted = match fetched {
         Ok(spool) => {
@@ -147,8 +149,10 @@ fn adopt_in(
     };
     // The snapshot is not measured against its own floor: there it is the state.
     let mut merger = Merger::new(tx, None);
-    let (head, greatest) =
-        parse_beside(spool, &manifest.mesh_id, |rows| rows.iter().try_for_each(|row| merger.apply(row)))?;
+    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
+        ctx.progress.add(0, rows.len() as u64, 0);
+        rows.iter().try_for_each(|row| merger.apply(row))
+    })?;
     let greatest = greatest.max(manifest.watermark.clone());
     if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
