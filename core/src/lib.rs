@@ -77,8 +77,8 @@ mod wire;
 
 pub use config::{Config, StoreLocation};
 pub use engine::{
-    Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig, Pending, Problem,
-    Status, StatusWatch, Table, WriteMark, set_aside_store,
+    Background, Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig,
+    Pending, Problem, Status, StatusWatch, Table, WriteMark, set_aside_store,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use events::{ConnectionStatus, Event, Events};

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::sim::{Executor, World};
 use interocitor_core::{
-    Config, ConnectionStatus, Event, Events, Interocitor, Phase, Status, StoreLocation,
+    Background, Config, ConnectionStatus, Event, Events, Interocitor, Phase, Status, StoreLocation,
     mailbox::{
         Body, Capabilities, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, MemoryMailbox,
         StorageAdapter,
@@ -30,13 +30,16 @@ const PASSPHRASE: &str = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE";
 /// What a mailbox answers in place of doing something: the kind, and the wait that it asks for.
 type Refusal = Option<(MailboxErrorKind, Option<Duration>)>;
 
+/// Decides by the operation.
+type Decide = Box<dyn Fn(&str) -> Refusal + Send>;
+
 /// A mailbox that notes when it is asked for what, and refuses when told to.
 #[derive(Clone)]
 struct Logged {
     inner: MemoryMailbox,
     world: Arc<World>,
     log: Arc<Mutex<Vec<(u64, String)>>>,
-    refuse: Arc<Mutex<Box<dyn Fn(&str) -> Refusal + Send>>>,
+    refuse: Arc<Mutex<Decide>>,
     /// How long every call takes, in ms.
     latency: Arc<AtomicU64>,
     /// Writes take effect and answer with an error.
@@ -127,10 +130,10 @@ impl StorageAdapter for Logged {
     async fn write_file(&self, path: &str, body: Body) -> MailboxResult<()> {
         self.call("write", path).await?;
         self.inner.write_file(path, body).await?;
-        match self.loses_answers.load(Ordering::Relaxed) {
-            true => Err(MailboxError::new(MailboxErrorKind::Unavailable, "write", path, "lost")),
-            false => Ok(()),
+        if self.loses_answers.load(Ordering::Relaxed) {
+            return Err(MailboxError::new(MailboxErrorKind::Unavailable, "write", path, "lost"));
         }
+        Ok(())
     }
 
     async fn create_file(&self, path: &str, body: Body) -> MailboxResult<()> {
@@ -399,7 +402,7 @@ fn changes(mailbox: &Logged) -> Vec<String> {
 }
 
 fn leads(run: &mut Run, db: &Interocitor) -> bool {
-    run.status(db).leads
+    run.status(db).background == Background::Here
 }
 
 fn file(folder: &Path) -> StoreLocation {
@@ -448,6 +451,7 @@ fn of_two_handles_on_one_store_one_exchanges_and_the_other_takes_over() {
     run.pass(6);
     assert_eq!(run.mailbox.pulls(begin).len(), 1);
 
+    assert_eq!(run.status(&a).background, Background::Elsewhere);
     // Suspending gives the lease up; the other takes it at once.
     let leaving = b.clone();
     run.executor.complete(async move { leaving.suspend().await.unwrap() });

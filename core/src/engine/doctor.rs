@@ -37,7 +37,6 @@ impl Interocitor {
         let seen = inner.interruptible(inner.look_at_mailbox(mends)).await?;
         diagnosis.files_checked = seen.files;
         diagnosis.findings.extend(seen.findings);
-        inner.ctx.progress.end();
         diagnosis.findings.sort_by_key(|finding| std::cmp::Reverse(finding.trouble.severity()));
         Ok(diagnosis)
     }

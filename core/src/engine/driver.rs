@@ -109,6 +109,10 @@ impl Driver {
         if std::mem::replace(&mut *running, true) {
             return;
         }
+        // What was said before concerns the connect that was just made.
+        for flag in [&self.signals.is_hurried, &self.signals.is_poked] {
+            flag.store(false, Ordering::Release);
+        }
         let config = &inner.config;
         let task = Task {
             inner: Arc::downgrade(inner),

@@ -13,10 +13,11 @@ use std::{
     time::Duration,
 };
 
-use super::Inner;
+use super::{Inner, status::Background};
 use crate::{
     error::Result,
     host::{Host, ids},
+    store::Tx,
 };
 
 /// How long the lease lasts unless it is prolonged: longer than a poll of an app that somebody sees. One
@@ -53,6 +54,18 @@ impl Inner {
         };
         lease.is_held.store(is_held, Ordering::Release);
         Ok(is_held)
+    }
+
+    /// Who exchanges in the background.
+    pub(super) fn background(&self, tx: &Tx<'_>) -> Result<Background> {
+        if self.ctx.store.path().is_none() {
+            return Ok(if self.lease.is_held() { Background::Here } else { Background::Nowhere });
+        }
+        Ok(match tx.lease_holder(self.ctx.host.now_ms())? {
+            Some(holder) if holder == self.lease.instance => Background::Here,
+            Some(_) => Background::Elsewhere,
+            None => Background::Nowhere,
+        })
     }
 
     /// Whether nobody holds it.

@@ -225,6 +225,7 @@ impl Inner {
         let link =
             self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
         let _busy = Busy::new(self, Activity::Syncing);
+        link.forget_listing();
         let outcome = self.interruptible(work(&link)).await;
         self.note_outcome(outcome.as_ref().err());
         outcome

@@ -29,7 +29,7 @@ pub use lifecycle::{Connection, MeshConfig};
 pub use live::LiveQuery;
 pub use open::set_aside_store;
 pub use published::WriteMark;
-pub use status::{Device, Pending, Problem, Status, StatusWatch};
+pub use status::{Background, Device, Pending, Problem, Status, StatusWatch};
 pub use table::Table;
 
 use crate::{

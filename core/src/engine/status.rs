@@ -1,6 +1,9 @@
 //! Status: what is connected, what waits, what is wrong, what goes on; as a value and as a stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -34,6 +37,20 @@ pub struct Pending {
     pub problems: Vec<String>,
 }
 
+/// Who exchanges with the mailbox in the background, where several processes have the store open: one does
+/// it for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Background {
+    /// This handle.
+    Here,
+    /// Another process, or another handle of this one.
+    Elsewhere,
+    /// Nobody, as far as the store knows: what is written waits until somebody does.
+    Nowhere,
+}
+
 /// A true picture of the database at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,9 +60,8 @@ pub struct Status {
     pub connection: ConnectionStatus,
     /// Whether the device has a network, as far as [`Interocitor::set_network`] was told.
     pub has_network: bool,
-    /// Whether it is this process that exchanges in the background; where several have the store open, one
-    /// does it for all.
-    pub leads: bool,
+    /// Who exchanges in the background.
+    pub background: Background,
     /// What goes on with the mailbox just now.
     pub operation: Option<Operation>,
     /// The last failure since the last success: stable code and text.
@@ -124,7 +140,7 @@ impl Interocitor {
     pub fn watch_status(&self) -> Result<StatusWatch> {
         self.inner.check_open()?;
         let beats = self.inner.ctx.events.pulse().subscribe();
-        Ok(StatusWatch { inner: Arc::clone(&self.inner), beats, is_due: true, last: None, pause: None })
+        Ok(StatusWatch { inner: Arc::downgrade(&self.inner), beats, is_due: true, last: None, pause: None })
     }
 
     /// The devices of the mesh, read from the mailbox.
@@ -167,7 +183,7 @@ impl Inner {
             Ok(Status {
                 connection,
                 has_network,
-                leads: self.lease.is_held(),
+                background: self.background(tx)?,
                 operation: self.ctx.progress.now(),
                 problem: problem.clone().map(|(code, error)| Problem { code, error }),
                 mesh_id: tx.meta(keys::MESH_ID)?,
@@ -188,7 +204,8 @@ impl Inner {
 /// How things stand, as it changes. It is asked, it does not push: of many changes between two questions
 /// only the last state is given, at most four in a second.
 pub struct StatusWatch {
-    inner: Arc<Inner>,
+    /// Weak: who watches must not keep a dropped database alive.
+    inner: Weak<Inner>,
     beats: watch::Receiver<u64>,
     /// Something happened since the last look.
     is_due: bool,
@@ -222,11 +239,12 @@ impl StatusWatch {
             }
             self.beats.borrow_and_update();
             self.is_due = false;
-            match self.inner.check_open().and_then(|()| self.inner.status()) {
+            let inner = self.inner.upgrade()?;
+            match inner.check_open().and_then(|()| inner.status()) {
                 Ok(status) if self.last.as_ref() == Some(&status) => {}
                 Ok(status) => {
                     self.last = Some(status.clone());
-                    self.pause = Some(self.inner.config.host.sleep(STEP));
+                    self.pause = Some(inner.config.host.sleep(STEP));
                     return Some(Ok(status));
                 }
                 Err(Error::ShutDown) => return None,

@@ -237,3 +237,53 @@ pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
     std::fs::rename(from, &to).map_err(failed)?;
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_before_is_completed_and_others_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let open = || FileStore::open(&path, Durability::Process).unwrap();
+        drop(open());
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch("ALTER TABLE engine DROP COLUMN rows")
+            .unwrap();
+        let (one, two) = (open(), open());
+        let fact = |store: &FileStore| {
+            store.write(Durability::Process, Patience::Waits, &mut |tx| tx.set_meta("k", "v")).unwrap();
+        };
+        let rows = |store: &FileStore| {
+            store
+                .write(Durability::Process, Patience::Waits, &mut |tx| {
+                    let table = tx.ensure_table(&"t".into())?;
+                    tx.put_row(&table, &"r".into(), None, &crate::row::RowState::default())
+                })
+                .unwrap();
+        };
+        assert_eq!(one.foreign().unwrap(), Foreign::Nothing);
+        fact(&two);
+        assert_eq!(one.foreign().unwrap(), Foreign::Facts);
+        assert_eq!((one.foreign().unwrap(), two.foreign().unwrap()), (Foreign::Nothing, Foreign::Nothing));
+        // Rows of both, and then a fact: the rows of the other are not hidden by our own.
+        rows(&two);
+        rows(&one);
+        fact(&two);
+        assert_eq!(one.foreign().unwrap(), Foreign::Rows);
+        rows(&one);
+        assert_eq!(one.foreign().unwrap(), Foreign::Nothing, "our own are known");
+        assert_eq!(two.foreign().unwrap(), Foreign::Rows);
+        // What is rolled back was never there.
+        let failed = one.write(Durability::Process, Patience::Waits, &mut |tx| {
+            tx.clear_rows()?;
+            Err(Error::Cancelled)
+        });
+        assert!(failed.is_err());
+        assert_eq!(two.foreign().unwrap(), Foreign::Nothing);
+        let _held = one.writer();
+        assert!(matches!(one.foreign(), Err(Error::StoreBusy)));
+    }
+}

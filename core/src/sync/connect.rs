@@ -103,7 +103,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
     // Pull and flush move any amount of data: a deadline for the whole would punish large meshes, so
     // each request has its own in the adapter.
     *stage = "pull";
-    exchange(ctx, link, foretaste).await
+    exchange(ctx, link, Foretaste { manifest: Some(manifest), ..foretaste }).await
 }
 
 /// The manifest of the mesh, founded where there is none and that is allowed.

@@ -74,8 +74,8 @@ pub(crate) async fn inspect(ctx: &Arc<Context>, link: &Arc<Link>, mends: bool) -
         |name| name == "manifest.json" || name == "evicted.json" || generation(name).is_some(),
         &mut seen,
     );
-    unknown(&mainline, |name| name.starts_with("snapshot-") && name.ends_with(".json"), &mut seen);
-    unknown(&devices, |name| name.ends_with(".json"), &mut seen);
+    unknown(&mainline, |name| name.starts_with("snapshot-") && is_json(name), &mut seen);
+    unknown(&devices, is_json, &mut seen);
     unknown(&changes, |name| name == "head.json" || is_change_name(name), &mut seen);
     leftovers(link, mends, &mut seen).await?;
     Ok(seen)
@@ -267,7 +267,7 @@ async fn read_changes(
                             }
                         }
                         Err(fault) => {
-                            found.push(Finding::new(Trouble::ChangeUnreadable, path, fault.to_string()))
+                            found.push(Finding::new(Trouble::ChangeUnreadable, path, fault.to_string()));
                         }
                     }
                 }
@@ -315,7 +315,7 @@ async fn head(
 
 async fn read_devices(link: &Link, files: &[FileEntry], seen: &mut Inspection) -> Result<()> {
     let paths: Vec<String> =
-        files.iter().filter(|file| file.name.ends_with(".json")).map(|file| file.path.clone()).collect();
+        files.iter().filter(|file| is_json(&file.name)).map(|file| file.path.clone()).collect();
     seen.files += paths.len() as u64;
     for (path, body) in paths.iter().zip(link.adapter.read_many(&paths).await) {
         match body {
@@ -329,6 +329,11 @@ async fn read_devices(link: &Link, files: &[FileEntry], seen: &mut Inspection) -
         }
     }
     Ok(())
+}
+
+/// Whether a file is JSON, by its name: case counts, as in every name of the wire.
+fn is_json(name: &str) -> bool {
+    name.strip_suffix(".json").is_some_and(|stem| !stem.is_empty())
 }
 
 /// Files that operating systems leave in folders.

@@ -114,6 +114,11 @@ impl Link {
         self.memory().listing = Some((now_ms, names));
     }
 
+    /// Forgets it: the next flush is of another exchange.
+    pub(crate) fn forget_listing(&self) {
+        self.memory().listing = None;
+    }
+
     /// The names of a listing that was made just now, once.
     pub(super) fn take_listing(&self, now_ms: u64) -> Option<Vec<String>> {
         let (at, names) = self.memory().listing.take()?;

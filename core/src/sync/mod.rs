@@ -37,7 +37,7 @@ use crate::{
     merge::Strategies,
     store::{Durability, Store, Tx},
     value::Name,
-    wire::WireError,
+    wire::{WireError, manifest::Manifest},
 };
 
 /// The part of the configuration that sync needs.
@@ -101,6 +101,8 @@ impl Context {
 /// What proving a key fetched already, for the pull that follows.
 #[derive(Debug, Default)]
 pub(crate) struct Foretaste {
+    /// The manifest in force.
+    manifest: Option<Arc<Manifest>>,
     /// The listing of `changes/`.
     files: Option<Vec<FileEntry>>,
     /// The manifest's snapshot.

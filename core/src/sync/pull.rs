@@ -65,7 +65,10 @@ async fn pull_inner(
     link: &Arc<Link>,
     foretaste: Foretaste,
 ) -> Result<(Arc<Manifest>, Pulled)> {
-    let manifest = manifest::expect(ctx, link, "pull").await?;
+    let manifest = match foretaste.manifest {
+        Some(manifest) => manifest,
+        None => manifest::expect(ctx, link, "pull").await?,
+    };
     let mut pulled = Pulled::default();
     note_generation(ctx, &manifest)?;
     pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
