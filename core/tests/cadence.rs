@@ -393,6 +393,23 @@ fn a_full_mailbox_is_read_on_and_written_to_later() {
     run.pass(300);
     let status = run.status(&db);
     assert_eq!((status.problem, status.pending.count), (None, 0));
+
+    // Full for longer: each try waits twice as long, and the polls go on between them.
+    run.mailbox.refuse(full);
+    drain(&mut events);
+    let begin = run.world.now_ms();
+    run.put(&db, "again", 4);
+    run.pass(700);
+    let waits: Vec<u64> = drain(&mut events)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::RemoteAccess { retry_in_ms, .. } => Some(retry_in_ms / 1000),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(waits, [300, 600]);
+    let polls = run.mailbox.pulls(begin).len() / 2;
+    assert!((10..=14).contains(&polls), "of each device: {polls}");
 }
 
 fn changes(mailbox: &Logged) -> Vec<String> {

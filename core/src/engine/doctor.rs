@@ -73,6 +73,7 @@ impl Inner {
                 );
                 Ok(Inspection { findings: vec![finding], files: 0 })
             }
+            Err(Error::StoreCorrupt { .. }) => Ok(not_checked("the store is damaged")),
             outcome => outcome,
         }
     }
@@ -81,27 +82,50 @@ impl Inner {
 fn look_at_store(ctx: &Context, mends: bool) -> Result<Diagnosis> {
     let now_ms = ctx.host.now_ms();
     let limit_ms = now_ms + MAX_AHEAD_MS;
-    let mut file = ctx.read(|tx| tx.check_file())?;
+    let mut diagnosis = Diagnosis::default();
+    let mut file = or_damage(ctx.read(|tx| tx.check_file()))?;
     if let Some(finding) = file.as_mut().filter(|finding| mends && finding.trouble == Trouble::IndexDamaged) {
         ctx.store.write_with(Durability::Power, |tx| tx.rebuild_indexes())?;
         finding.is_mended = ctx.read(|tx| tx.check_file())?.is_none();
     }
-    let (mut findings, rows, clock) = ctx.read(|tx| {
+    let is_sound = file.is_none();
+    diagnosis.findings.extend(file);
+    let looked = ctx.read(|tx| {
         let mut findings = Vec::new();
         let rows = tx.check_rows(limit_ms, &mut findings)?;
         tx.check_outbox(&mut findings)?;
         Ok((findings, rows, tx.engine()?.clock))
-    })?;
-    findings.extend(file);
+    });
+    let (findings, rows, clock) = match looked {
+        Ok(looked) => looked,
+        // Where SQLite found damage, more of it is no news.
+        Err(error) => {
+            diagnosis.findings.extend(or_damage(Err(error))?.filter(|_| is_sound));
+            return Ok(diagnosis);
+        }
+    };
+    diagnosis.rows_checked = rows.count;
+    diagnosis.findings.extend(findings);
     if clock.ts > limit_ms {
         let minutes = (clock.ts - now_ms) / 60_000;
-        findings.push(Finding::new(Trouble::ClockAhead, "this device", format!("{minutes} minutes ahead")));
+        let detail = format!("{minutes} minutes ahead");
+        diagnosis.findings.push(Finding::new(Trouble::ClockAhead, "this device", detail));
     }
     if let Some(latest) = &rows.latest {
         let detail = format!("{} rows; the latest by {}", rows.late, late_by(latest, limit_ms));
-        findings.push(Finding::new(Trouble::RowsFromTheFuture, "the store", detail));
+        diagnosis.findings.push(Finding::new(Trouble::RowsFromTheFuture, "the store", detail));
     }
-    Ok(Diagnosis { findings, rows_checked: rows.count, files_checked: 0 })
+    Ok(diagnosis)
+}
+
+/// Damage that keeps a check from going on is what it was looking for.
+fn or_damage(outcome: Result<Option<Finding>>) -> Result<Option<Finding>> {
+    match outcome {
+        Err(Error::StoreCorrupt { reason, .. }) => {
+            Ok(Some(Finding::new(Trouble::StoreDamaged, "the store", reason)))
+        }
+        outcome => outcome,
+    }
 }
 
 /// Copies that were kept beside the store.

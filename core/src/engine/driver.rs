@@ -330,18 +330,20 @@ impl Task {
         self.look(inner);
         // Whoever the user looks at leads.
         let is_shown = cause == Cause::Hurried && !self.signals.is_hidden();
-        if !inner.take_lease(is_shown)? {
-            // The holder sees that it is not alone, and goes on looking at what is written here.
-            let key = if cause == Cause::Poked { keys::POKED_MS } else { keys::FOLLOWED_MS };
-            let now_ms = self.host.now_ms().to_string();
-            inner.ctx.write(|tx| tx.set_meta(key, &now_ms))?;
-            return Ok(Done::Left);
-        }
+        let leads = inner.take_lease(is_shown)?;
+        // Whoever could not connect so far does it now, to be ready when it is asked.
         if inner.remote().link.is_none() {
             return match inner.connect_once(self.may_found).await? {
                 Connection::Online => Ok(Done::Exchanged { rows: 1 }),
                 Connection::Offline { error, .. } => Err(error),
             };
+        }
+        if !leads {
+            // The holder sees that it is not alone, and goes on looking at what is written here.
+            let key = if cause == Cause::Poked { keys::POKED_MS } else { keys::FOLLOWED_MS };
+            let now_ms = self.host.now_ms().to_string();
+            inner.ctx.write(|tx| tx.set_meta(key, &now_ms))?;
+            return Ok(Done::Left);
         }
         if cause == Cause::Written {
             match inner.publish_in_background().await {

@@ -64,6 +64,8 @@ impl Inner {
         Ok(match tx.lease_holder(self.ctx.host.now_ms())? {
             Some(holder) if holder == self.lease.instance => Background::Here,
             Some(_) => Background::Elsewhere,
+            // It ran out between two polls of an app that nobody sees.
+            None if self.lease.is_held() => Background::Here,
             None => Background::Nowhere,
         })
     }
