@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{local::Changes, value::Name};
 
@@ -30,7 +30,7 @@ const FOLDED_IDS: usize = 10_000;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ConnectionStatus {
-    /// Not connected: local work goes on.
+    /// Not connected, or the mailbox cannot be reached now: local work goes on.
     Offline,
     /// Connecting.
     Connecting,
@@ -52,7 +52,7 @@ pub enum Event {
     /// Rows were deleted.
     #[serde(rename = "delete")]
     Delete { table: String, row_ids: Vec<String> },
-    /// This listener fell behind: read again what you show.
+    /// Read again what you show: this listener fell behind, or another process changed the store.
     #[serde(rename = "lagged")]
     Lagged,
     #[serde(rename = "sync:start")]
@@ -164,9 +164,25 @@ impl Event {
     }
 }
 
+/// Beats whenever something happened, whatever it was; of many beats one is left.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pulse(Arc<watch::Sender<u64>>);
+
+impl Pulse {
+    pub(crate) fn beat(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
+    /// Feels the beats from now on.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
 /// Hands events to every subscription.
 #[derive(Default)]
 pub(crate) struct EventHub {
+    pulse: Pulse,
     queues: Mutex<Vec<Weak<Mutex<Queue>>>>,
     watches: Mutex<Vec<Weak<Watch>>>,
     /// What happened while the database was opened, for whoever listens first.
@@ -224,8 +240,14 @@ impl Queue {
 }
 
 impl EventHub {
+    /// Beats with every event, with every change and at the end.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// Tells everyone.
     pub(crate) fn emit(&self, event: &Event) {
+        self.pulse.beat();
         tracing::debug!(target: "interocitor", event = %event.name(), "event");
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.retain(|queue| {
@@ -244,6 +266,7 @@ impl EventHub {
     pub(crate) fn emit_changes(&self, changes: &Changes) {
         let texts =
             |ids: &std::collections::BTreeSet<Name>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        self.pulse.beat();
         for watch in self.watches() {
             if changes.0.contains_key(&watch.table) {
                 watch.mark();
@@ -290,6 +313,12 @@ impl EventHub {
         self.watches().iter().for_each(|watch| watch.mark());
     }
 
+    /// Tells that others changed rows of the store, nobody here knows which.
+    pub(crate) fn emit_changes_of_others(&self) {
+        self.mark_all();
+        self.emit(&Event::Lagged);
+    }
+
     fn watches(&self) -> Vec<Arc<Watch>> {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         watches.iter().filter_map(Weak::upgrade).collect()
@@ -298,6 +327,7 @@ impl EventHub {
     /// Ends every subscription once it is read out.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
+        self.pulse.beat();
         for watch in self.watches() {
             watch.is_closed.store(true, Ordering::Release);
             watch.notify.notify_one();

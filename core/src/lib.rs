@@ -44,19 +44,21 @@
 //! | `row`, `merge` | the state of a row and its join: order does not matter |
 //! | `wire` | names and JSON shapes of what lies in a mailbox |
 //! | [`error`], [`host`] | the one error; time, randomness and tasks behind a trait |
+//! | [`diagnosis`] | what a doctor can find, and what to do about it |
 //! | [`mailbox`] | the remote: one trait, one error, one suite; folder, memory, WebDAV |
 //! | `store` | SQLite: rows, fields, outbox, receipts, quarantine |
 //! | [`schema`], [`query`] | declared fields and indexes; filters, order, pages |
 //! | `local`, [`events`] | an app's writes; what the app is told |
 //! | [`credentials`], [`config`] | where passphrases live; every option with its default |
-//! | `sync` | connect, pull, flush, snapshots, acknowledgements |
-//! | `engine` | [`Interocitor`] itself, tables, batches, status |
+//! | `sync` | connect, pull, flush, snapshots, acknowledgements, progress |
+//! | `engine` | [`Interocitor`] itself, tables, batches, the background task, status, doctor |
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod config;
 pub mod connected_stores;
 pub mod credentials;
+pub mod diagnosis;
 pub mod error;
 pub mod events;
 pub mod host;
@@ -77,8 +79,8 @@ pub use config::{Config, StoreLocation};
 #[cfg(feature = "simulation")]
 pub use engine::InspectedRow;
 pub use engine::{
-    Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig, Pending, Problem,
-    Status, Table, set_aside_store,
+    Background, Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig,
+    Pending, Problem, Status, StatusWatch, Table, WriteMark, set_aside_store,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use events::{ConnectionStatus, Event, Events};
@@ -88,6 +90,7 @@ pub use merge::{Conflict, MergeFunction, MergeStrategy};
 pub use query::{Condition, Direction, Query, Row};
 pub use schema::Schema;
 pub use store::quarantine::{Quarantined, QuarantinedWrite};
+pub use sync::progress::{Operation, Phase};
 pub use value::{Name, Value};
 
 /// Compiles the example of the README.

@@ -303,8 +303,9 @@ async fn a_pointer_that_is_just_being_overwritten_is_read_again() {
     // Whole again from the second read on.
     let mailbox = common::faulty::FaultyMailbox::new(memory.clone(), move |operation, path| {
         let mut reads = reads.lock().unwrap();
-        *reads += u32::from(operation == "read" && path == "/Mesh/manifest.json");
-        if *reads == 2 {
+        let is_pointer = operation == "read" && path == "/Mesh/manifest.json";
+        *reads += u32::from(is_pointer);
+        if is_pointer && *reads == 2 {
             let (healing, body) = (healing.clone(), body.clone());
             futures_util::future::FutureExt::now_or_never(async move {
                 healing.write_file("/Mesh/manifest.json", body.into()).await.unwrap();

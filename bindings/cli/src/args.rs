@@ -156,6 +156,14 @@ pub(crate) enum Verb {
     },
     /// Show how things stand here, without asking the mailbox
     Status,
+    /// Look for what is wrong with the store and the mailbox, say what it means and what to do
+    ///
+    /// Reads everything and writes nothing. Exit code 1 where something endangers data or sync.
+    Doctor {
+        /// Mends what can be mended without anybody losing anything
+        #[arg(long)]
+        fix: bool,
+    },
     /// List the devices of the mesh, as they describe themselves in the mailbox
     Devices {
         #[command(subcommand)]

@@ -87,6 +87,14 @@ impl Session {
         Ok(self.credentials.save(APP, &given).await?)
     }
 
+    /// Gives the engine the mailbox, if there is one, and remembers nothing.
+    pub(crate) async fn attach_to_look(&self) -> Outcome<()> {
+        if let Some(uri) = &self.settings.mailbox {
+            self.db.set_remote_storage(Some(mailbox::open(uri)?)).await;
+        }
+        Ok(())
+    }
+
     /// Gives the engine the mailbox.
     pub(crate) async fn attach(&mut self) -> Outcome<()> {
         let Some(uri) = &self.settings.mailbox else {

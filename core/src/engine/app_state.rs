@@ -10,11 +10,13 @@ use crate::{
     error::{Error, Result},
     events::ConnectionStatus,
     host::within,
+    sync::{Foretaste, connect},
 };
 
 impl Interocitor {
     /// Tells whether the user sees the app. In the background a connected database polls ten times as
-    /// seldom, after publishing what waits; back in the foreground it exchanges at once.
+    /// seldom, after publishing what waits; back in the foreground it exchanges at once, and is the process
+    /// that does so where several have the store open.
     pub fn set_foreground(&self, is_foreground: bool) {
         self.inner.driver.set_foreground(is_foreground);
     }
@@ -38,6 +40,7 @@ impl Interocitor {
         }
         inner.interrupt.send_replace(());
         let _one = inner.exchange.lock().await;
+        inner.give_up_lease();
         let adapter = inner.remote().adapter.clone();
         if let Some(adapter) = adapter {
             adapter.quiesce().await;
@@ -87,8 +90,11 @@ impl Interocitor {
         let inner = Arc::clone(&self.inner);
         within(&*self.inner.config.host, deadline, "sync", async move {
             if inner.remote().link.is_some() {
-                return inner.exchange_in_background().await;
+                return inner
+                    .exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await)
+                    .await;
             }
+            inner.take_lease(true)?;
             match inner.connect_once(true).await? {
                 Connection::Online => Ok(()),
                 Connection::Offline { error, .. } => Err(error),

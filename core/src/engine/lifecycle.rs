@@ -4,16 +4,18 @@ use std::sync::{Arc, atomic::Ordering};
 
 use interocitor_crypto::Passphrase;
 
-use super::{Inner, Interocitor, secrets::Secrets};
+use super::{Inner, Interocitor, connection::Activity, secrets::Secrets};
 use crate::{
     error::{Error, Result},
-    events::{ConnectionStatus, Event},
+    events::Event,
     mailbox::StorageAdapter,
     store::meta::keys,
     sync::{
         Codec, Foretaste, Link, bootstrap,
         connect::{self, Connected, Terms},
-        flush, manifest, pull,
+        flush, manifest,
+        progress::Phase,
+        pull,
     },
     wire::layout::Layout,
 };
@@ -201,32 +203,74 @@ impl Interocitor {
 }
 
 impl Inner {
-    /// Runs one step of sync while connected, one at a time, and keeps the status true.
+    /// Runs one step of sync that the app asked for, while connected, one at a time. It takes the lease, and
+    /// where nothing runs in the background gives it up again.
     pub(super) async fn exchange<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        let outcome = self.exchange_as_holder(async |link| {
+            self.take_lease(true)?;
+            work(link).await
+        });
+        let outcome = outcome.await;
+        if !self.driver.is_running() {
+            self.give_up_lease();
+        }
+        outcome
+    }
+
+    /// Runs one step of sync while connected, one at a time, and keeps the status true.
+    async fn exchange_as_holder<T>(&self, work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>) -> Result<T> {
         self.check_open()?;
         let _one = self.exchange.lock().await;
         let link =
             self.remote().link.clone().ok_or(Error::invalid("sync", "the database is not connected"))?;
-        let _busy = Busy::new(self, ConnectionStatus::Syncing);
+        let _busy = Busy::new(self, Activity::Syncing);
+        link.forget_listing();
         let outcome = self.interruptible(work(&link)).await;
         self.note_outcome(outcome.as_ref().err());
         outcome
     }
 
     /// Runs work until it ends or is told to break off, which every step of sync survives.
-    async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut interrupt = self.interrupt.subscribe();
         self.check_open()?;
         tokio::select! {
             biased;
             outcome = work => outcome,
             _ = interrupt.changed() => Err(Error::Cancelled),
+            never = self.keep_lease() => match never {},
         }
     }
 
-    /// One exchange of the background task.
-    pub(super) async fn exchange_in_background(&self) -> Result<()> {
-        self.exchange(async |link| connect::exchange(&self.ctx, link, Foretaste::default()).await).await
+    /// One exchange of the background task. A full mailbox is no failure of it: what is there was read.
+    pub(super) async fn exchange_in_background(&self, may_publish: bool) -> Result<Round> {
+        let known = self.remote().problem.clone();
+        let round = self
+            .exchange_as_holder(async |link| {
+                let (manifest, pulled) = pull::pull(&self.ctx, link, Foretaste::default()).await?;
+                let published = async {
+                    flush::flush(&self.ctx, link).await?;
+                    connect::finish(&self.ctx, link, &manifest).await
+                };
+                let full = match if may_publish { published.await } else { Ok(()) } {
+                    Err(error @ Error::QuotaFull(_)) => Some(error),
+                    outcome => outcome.map(|()| None)?,
+                };
+                Ok(Round { rows: pulled.rows, full })
+            })
+            .await?;
+        if !may_publish {
+            self.remote().problem = known;
+        } else if round.full.is_some() {
+            self.note_outcome(round.full.as_ref());
+        }
+        Ok(round)
+    }
+
+    /// Publishes what waits, and nothing else; tells whether the mailbox has news that are worth a pull.
+    pub(super) async fn publish_in_background(&self) -> Result<bool> {
+        self.exchange_as_holder(async |link| Ok(flush::flush(&self.ctx, link).await?.has_news)).await
     }
 
     pub(super) async fn connect(self: &Arc<Self>, may_found: bool) -> Result<Connection> {
@@ -238,9 +282,13 @@ impl Inner {
             }
             return Ok(Connection::Online);
         }
+        self.take_lease(true)?;
         let outcome = self.connect_once(may_found).await;
         if self.config.auto_sync && !matches!(&outcome, Err(error) if !error.is_retryable()) {
             self.driver.start(self, may_found);
+        }
+        if !self.driver.is_running() {
+            self.give_up_lease();
         }
         outcome
     }
@@ -248,7 +296,7 @@ impl Inner {
     /// One try to connect.
     pub(super) async fn connect_once(&self, may_found: bool) -> Result<Connection> {
         let _one = self.exchange.lock().await;
-        let _busy = Busy::new(self, ConnectionStatus::Connecting);
+        let _busy = Busy::new(self, Activity::Connecting);
         // Boxed: it would make every future that connects a large one.
         let outcome = self.interruptible(Box::pin(self.connect_steps(may_found))).await;
         match &outcome {
@@ -301,7 +349,7 @@ impl Inner {
     }
 
     /// Where to connect to.
-    fn destination(&self) -> Result<(Layout, Arc<dyn StorageAdapter>)> {
+    pub(super) fn destination(&self) -> Result<(Layout, Arc<dyn StorageAdapter>)> {
         let (path, adapter) = {
             let remote = self.remote();
             (remote.path.clone(), remote.adapter.clone())
@@ -340,27 +388,39 @@ impl Inner {
         self.driver.stop();
         self.interrupt.send_replace(());
         let _one = self.exchange.lock().await;
+        self.give_up_lease();
         let was_connected = self.remote().link.take().is_some();
-        self.set_status(ConnectionStatus::Offline);
+        self.change_facts(|_| {});
         if was_connected {
             self.ctx.emit(&Event::TransportTeardown { reason });
         }
     }
 }
 
+/// What an exchange of the background task brought.
+pub(super) struct Round {
+    /// Rows that changed here.
+    pub(super) rows: u64,
+    /// The mailbox took nothing more.
+    pub(super) full: Option<Error>,
+}
+
 /// Something is under way; afterwards, also when it was given up, the status is true again.
 struct Busy<'a>(&'a Inner);
 
 impl<'a> Busy<'a> {
-    fn new(inner: &'a Inner, status: ConnectionStatus) -> Self {
-        inner.set_status(status);
+    fn new(inner: &'a Inner, activity: Activity) -> Self {
+        inner.change_facts(|facts| facts.activity = Some(activity));
+        if activity == Activity::Connecting {
+            inner.ctx.progress.begin(Phase::Connecting, None, None);
+        }
         Self(inner)
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let is_connected = self.0.remote().link.is_some();
-        self.0.set_status(if is_connected { ConnectionStatus::Idle } else { ConnectionStatus::Offline });
+        self.0.ctx.progress.end();
+        self.0.change_facts(|facts| facts.activity = None);
     }
 }

@@ -4,14 +4,19 @@ mod app_state;
 mod batch;
 mod biometrics;
 mod compaction;
+mod connection;
+mod doctor;
 mod driver;
 mod dump;
 #[cfg(feature = "simulation")]
 mod inspect;
+mod lease;
 mod lifecycle;
 mod live;
 mod open;
+mod published;
 mod quarantine;
+mod rhythm;
 mod secrets;
 mod status;
 mod table;
@@ -28,7 +33,8 @@ pub use inspect::InspectedRow;
 pub use lifecycle::{Connection, MeshConfig};
 pub use live::LiveQuery;
 pub use open::set_aside_store;
-pub use status::{Device, Pending, Problem, Status};
+pub use published::WriteMark;
+pub use status::{Background, Device, Pending, Problem, Status, StatusWatch};
 pub use table::Table;
 
 use crate::{
@@ -66,6 +72,7 @@ struct Inner {
     /// One exchange at a time.
     exchange: tokio::sync::Mutex<()>,
     driver: driver::Driver,
+    lease: lease::Lease,
     /// Breaks off the exchange under way.
     interrupt: tokio::sync::watch::Sender<()>,
     is_suspended: AtomicBool,
@@ -85,6 +92,8 @@ struct Remote {
     adapter: Option<Arc<dyn StorageAdapter>>,
     /// Set while connected.
     link: Option<Arc<Link>>,
+    facts: connection::Facts,
+    /// The state that was told last.
     status: ConnectionStatus,
     /// The last failure, until the next success.
     problem: Option<(String, String)>,
@@ -99,14 +108,22 @@ impl Inner {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_status(&self, status: ConnectionStatus) {
-        let before = std::mem::replace(&mut self.remote().status, status);
+    /// Changes what the state of the connection rests on, and tells where the state is another.
+    fn change_facts(&self, change: impl FnOnce(&mut connection::Facts)) {
+        let (before, status) = {
+            let mut remote = self.remote();
+            change(&mut remote.facts);
+            remote.facts.is_linked = remote.link.is_some();
+            let status = remote.facts.status();
+            (std::mem::replace(&mut remote.status, status), status)
+        };
         if before != status {
             self.ctx.emit(&Event::ConnectionStatus { status });
         }
     }
 
     fn note_outcome(&self, problem: Option<&Error>) {
+        self.change_facts(|facts| facts.note_outcome(problem));
         if matches!(problem, Some(Error::Cancelled | Error::Suspended)) {
             return;
         }

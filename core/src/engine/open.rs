@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     Inner, Interocitor, Remote,
+    connection::Facts,
     driver::Driver,
+    lease::Lease,
     secrets::{Secrets, credential_name},
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     merge::Strategies,
     schema,
     store::{Durability, FileStore, MemoryStore, Store, Tx, meta::keys},
-    sync::{Context, Settings},
+    sync::{Context, Settings, progress::Progress},
     value::Name,
     wire::layout::is_usable_device_id,
 };
@@ -101,10 +103,12 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         Some(schema) => schema.strategies(config.merge.clone()),
         None => Strategies { database: config.merge.clone(), ..Strategies::default() },
     };
+    let events = EventHub::default();
     let ctx = Context {
         host: Arc::clone(&config.host),
         store,
-        events: EventHub::default(),
+        progress: Progress::new(events.pulse().clone()),
+        events,
         settings,
         strategies,
         device: Name::from(identity.device_id.as_str()),
@@ -116,10 +120,12 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         path: config.remote_path.clone(),
         adapter: None,
         link: None,
+        facts: Facts::default(),
         status: ConnectionStatus::Offline,
         problem: None,
     };
     Inner {
+        lease: Lease::new(&*config.host),
         ctx: Arc::new(ctx),
         config,
         secrets: Mutex::new(secrets),

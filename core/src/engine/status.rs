@@ -1,14 +1,27 @@
-//! Status: what is connected, what waits, what is wrong.
+//! Status: what is connected, what waits, what is wrong, what goes on; as a value and as a stream.
 
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::{Inner, Interocitor};
 use crate::{
     error::{Error, Result},
     events::ConnectionStatus,
-    store::meta::keys,
-    sync::device,
+    store::{meta::keys, quarantine::Quarantined},
+    sync::{device, progress::Operation},
 };
+
+/// Quarantined files that a status lists at most.
+const LISTED: usize = 100;
+
+/// The least time between two values of a stream.
+const STEP: Duration = Duration::from_millis(250);
 
 /// What waits to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,10 +30,25 @@ use crate::{
 pub struct Pending {
     /// Batches in the outbox, or rows of a store that never belonged to a mesh.
     pub count: u64,
-    /// Wall time at which the oldest batch was opened, ms since the epoch.
+    /// Wall time at which the oldest batch was opened, ms since the epoch: its age tells how long nothing
+    /// could be published.
     pub oldest_ms: Option<u64>,
     /// Why batches could not be published when it was last tried.
     pub problems: Vec<String>,
+}
+
+/// Who exchanges with the mailbox in the background, where several processes have the store open: one does
+/// it for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Background {
+    /// This handle.
+    Here,
+    /// Another process, or another handle of this one.
+    Elsewhere,
+    /// Nobody, as far as the store knows: what is written waits until somebody does.
+    Nowhere,
 }
 
 /// A true picture of the database at one moment.
@@ -30,6 +58,12 @@ pub struct Pending {
 pub struct Status {
     /// State of the connection.
     pub connection: ConnectionStatus,
+    /// Whether the device has a network, as far as [`Interocitor::set_network`] was told.
+    pub has_network: bool,
+    /// Who exchanges in the background.
+    pub background: Background,
+    /// What goes on with the mailbox just now.
+    pub operation: Option<Operation>,
     /// The last failure since the last success: stable code and text.
     pub problem: Option<Problem>,
     /// Mesh that the store belongs to.
@@ -48,7 +82,10 @@ pub struct Status {
     pub pending: Pending,
     /// Files of the mailbox that cannot be read.
     pub quarantined: u64,
-    /// Wall time of the last exchange whose every step the mailbox confirmed, ms since the epoch.
+    /// The first hundred of them, with the reason.
+    pub quarantined_files: Vec<Quarantined>,
+    /// Wall time of the last exchange whose every step the mailbox confirmed, ms since the epoch: up to
+    /// there everything here is in the mailbox, and everything there is here.
     pub last_sync_ms: Option<u64>,
 }
 
@@ -95,6 +132,17 @@ impl Interocitor {
         self.inner.status()
     }
 
+    /// How things stand, now and again whenever that has changed.
+    ///
+    /// # Errors
+    ///
+    /// `SHUT_DOWN`, `SUSPENDED`.
+    pub fn watch_status(&self) -> Result<StatusWatch> {
+        self.inner.check_open()?;
+        let beats = self.inner.ctx.events.pulse().subscribe();
+        Ok(StatusWatch { inner: Arc::downgrade(&self.inner), beats, is_due: true, last: None, pause: None })
+    }
+
     /// The devices of the mesh, read from the mailbox.
     ///
     /// # Errors
@@ -136,16 +184,21 @@ impl Interocitor {
 
 impl Inner {
     fn status(&self) -> Result<Status> {
-        let (connection, problem, remote_path) = {
+        let (connection, has_network, problem, remote_path) = {
             let remote = self.remote();
-            (remote.status, remote.problem.clone(), remote.path.clone())
+            (remote.status, remote.facts.has_network, remote.problem.clone(), remote.path.clone())
         };
         let encrypted = self.secrets().encrypted;
         self.ctx.read(|tx| {
             let outbox = tx.outbox_count()?;
             let count = if tx.engine()?.member { outbox.records } else { tx.row_count()? };
+            let mut quarantined_files = tx.quarantined()?;
+            quarantined_files.truncate(LISTED);
             Ok(Status {
                 connection,
+                has_network,
+                background: self.background(tx)?,
+                operation: self.ctx.progress.now(),
                 problem: problem.clone().map(|(code, error)| Problem { code, error }),
                 mesh_id: tx.meta(keys::MESH_ID)?,
                 device_id: self.ctx.device_id().into_owned(),
@@ -155,8 +208,63 @@ impl Inner {
                 generation: tx.meta_number(keys::GENERATION)?.unwrap_or(0),
                 pending: Pending { count, oldest_ms: outbox.oldest_ms, problems: tx.problems()? },
                 quarantined: tx.quarantine_count()?,
+                quarantined_files,
                 last_sync_ms: tx.meta_number(keys::LAST_SYNC_MS)?,
             })
         })
+    }
+}
+
+/// How things stand, as it changes. It is asked, it does not push: of many changes between two questions
+/// only the last state is given, at most four in a second.
+pub struct StatusWatch {
+    /// Weak: who watches must not keep a dropped database alive.
+    inner: Weak<Inner>,
+    beats: watch::Receiver<u64>,
+    /// Something happened since the last look.
+    is_due: bool,
+    last: Option<Status>,
+    /// Runs out when the next value may be given.
+    pause: Option<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for StatusWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StatusWatch").field("last", &self.last).finish_non_exhaustive()
+    }
+}
+
+impl StatusWatch {
+    /// The status: at once the first time, later as soon as it differs from the one given last. `None`
+    /// after the database was shut down. While it is suspended this waits. May be dropped while it waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; the next call tries again.
+    pub async fn next(&mut self) -> Option<Result<Status>> {
+        loop {
+            if !self.is_due && self.beats.changed().await.is_err() {
+                return None;
+            }
+            self.is_due = true;
+            if let Some(pause) = &mut self.pause {
+                pause.await;
+                self.pause = None;
+            }
+            self.beats.borrow_and_update();
+            self.is_due = false;
+            let inner = self.inner.upgrade()?;
+            match inner.check_open().and_then(|()| inner.status()) {
+                Ok(status) if self.last.as_ref() == Some(&status) => {}
+                Ok(status) => {
+                    self.last = Some(status.clone());
+                    self.pause = Some(inner.config.host.sleep(STEP));
+                    return Some(Ok(status));
+                }
+                Err(Error::ShutDown) => return None,
+                Err(Error::Suspended) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }

@@ -149,6 +149,26 @@ pub trait StorageAdapter: Send + Sync + fmt::Debug {
     /// The files directly in a folder, in any order; folders, temporary and hidden files left out.
     async fn list_files(&self, folder: &str) -> MailboxResult<Vec<FileEntry>>;
 
+    /// Every file below a folder at any depth, where the remote lists a tree at once; `None` where it does
+    /// not. Saves a request at every poll.
+    async fn list_tree(&self, folder: &str) -> MailboxResult<Option<Vec<FileEntry>>> {
+        let _ = folder;
+        Ok(None)
+    }
+
+    /// Temporary files in a folder that writers left behind when they were killed, where the adapter writes
+    /// such files. Other listings leave them out.
+    async fn list_leftovers(&self, folder: &str) -> MailboxResult<Vec<FileEntry>> {
+        let _ = folder;
+        Ok(Vec::new())
+    }
+
+    /// Removes those that are certainly abandoned: nobody has written to them for an hour.
+    async fn remove_leftovers(&self, folder: &str) -> MailboxResult<()> {
+        let _ = folder;
+        Ok(())
+    }
+
     /// The names of the folders directly in a folder.
     async fn list_folders(&self, folder: &str) -> MailboxResult<Vec<String>>;
 

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Durability, Patience, Store, Tx,
+    Durability, Foreign, Patience, Store, Tx,
     session::{Begin, Session},
 };
 use crate::error::{Error, Result, from_sqlite};
@@ -162,6 +162,11 @@ impl Store for FileStore {
         outcome
     }
 
+    fn foreign(&self) -> Result<Foreign> {
+        let _open = State::check(at_once(self.gate.try_read())?)?;
+        at_once(self.writer.try_lock())?.as_ref().ok_or(Error::ShutDown)?.foreign()
+    }
+
     fn path(&self) -> Option<&PathBuf> {
         Some(&self.path)
     }
@@ -231,4 +236,54 @@ pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
     let (from, to) = renamed("");
     std::fs::rename(from, &to).map_err(failed)?;
     Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_before_is_completed_and_others_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let open = || FileStore::open(&path, Durability::Process).unwrap();
+        drop(open());
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch("ALTER TABLE engine DROP COLUMN rows")
+            .unwrap();
+        let (one, two) = (open(), open());
+        let fact = |store: &FileStore| {
+            store.write(Durability::Process, Patience::Waits, &mut |tx| tx.set_meta("k", "v")).unwrap();
+        };
+        let rows = |store: &FileStore| {
+            store
+                .write(Durability::Process, Patience::Waits, &mut |tx| {
+                    let table = tx.ensure_table(&"t".into())?;
+                    tx.put_row(&table, &"r".into(), None, &crate::row::RowState::default())
+                })
+                .unwrap();
+        };
+        assert_eq!(one.foreign().unwrap(), Foreign::Nothing);
+        fact(&two);
+        assert_eq!(one.foreign().unwrap(), Foreign::Facts);
+        assert_eq!((one.foreign().unwrap(), two.foreign().unwrap()), (Foreign::Nothing, Foreign::Nothing));
+        // Rows of both, and then a fact: the rows of the other are not hidden by our own.
+        rows(&two);
+        rows(&one);
+        fact(&two);
+        assert_eq!(one.foreign().unwrap(), Foreign::Rows);
+        rows(&one);
+        assert_eq!(one.foreign().unwrap(), Foreign::Nothing, "our own are known");
+        assert_eq!(two.foreign().unwrap(), Foreign::Rows);
+        // What is rolled back was never there.
+        let failed = one.write(Durability::Process, Patience::Waits, &mut |tx| {
+            tx.clear_rows()?;
+            Err(Error::Cancelled)
+        });
+        assert!(failed.is_err());
+        assert_eq!(two.foreign().unwrap(), Foreign::Nothing);
+        let _held = one.writer();
+        assert!(matches!(one.foreign(), Err(Error::StoreBusy)));
+    }
 }

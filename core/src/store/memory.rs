@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Durability, Patience, Store, Tx,
+    Durability, Foreign, Patience, Store, Tx,
     session::{Begin, Session},
 };
 use crate::error::{Error, Result};
@@ -39,6 +39,11 @@ impl Store for MemoryStore {
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
         self.session().as_ref().ok_or(Error::ShutDown)?.transact(Begin::Read, Durability::Process, work)
+    }
+
+    /// Nobody else can have it open.
+    fn foreign(&self) -> Result<Foreign> {
+        Ok(Foreign::Nothing)
     }
 
     fn path(&self) -> Option<&PathBuf> {

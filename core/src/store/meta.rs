@@ -42,6 +42,16 @@ pub(crate) mod keys {
     pub(crate) const LAST_SYNC_MS: &str = "lastSyncMs";
     /// When our device record was last written, ms.
     pub(crate) const DEVICE_RECORD_MS: &str = "deviceRecordMs";
+    /// Who exchanges with the mailbox: instance and the wall time until which it may, ms.
+    pub(crate) const LEASE: &str = "lease";
+    /// When a process that does not hold the lease last showed that it is there, ms.
+    pub(crate) const FOLLOWED_MS: &str = "followedMs";
+    /// When such a process was told to pull, ms.
+    pub(crate) const POKED_MS: &str = "pokedMs";
+    /// How often the outbox was emptied without being published.
+    pub(crate) const OUTBOX_TURN: &str = "outboxTurn";
+    /// The last turn at which its records made way for those of another mesh.
+    pub(crate) const OUTBOX_DROPPED: &str = "outboxDropped";
     /// Body of our device record as last written.
     pub(crate) const DEVICE_RECORD: &str = "deviceRecord";
 }

@@ -10,6 +10,8 @@
 pub(crate) mod fields;
 mod file;
 mod graves;
+pub(crate) mod inspect;
+pub(crate) mod lease;
 mod memory;
 pub(crate) mod meta;
 pub(crate) mod outbox;
@@ -30,7 +32,7 @@ use std::{fmt, path::PathBuf};
 
 pub(crate) use file::{FileStore, set_aside};
 pub(crate) use memory::MemoryStore;
-pub(crate) use session::Tx;
+pub(crate) use session::{Foreign, Tx};
 #[cfg(feature = "simulation")]
 pub(crate) use simulated::CrashingStore;
 
@@ -67,6 +69,10 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
 
     /// Runs `work` on one consistent state.
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()>;
+
+    /// What others who have the same file open did to it since this was last asked. While a write is under
+    /// way here this is not known: [`Error::StoreBusy`].
+    fn foreign(&self) -> Result<Foreign>;
 
     /// The file, if there is one.
     fn path(&self) -> Option<&PathBuf>;

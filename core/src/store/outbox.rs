@@ -10,7 +10,7 @@ use rusqlite::params;
 
 use super::{
     Tx,
-    meta::{EngineState, signed},
+    meta::{EngineState, keys, signed},
 };
 use crate::{
     clock::Clock,
@@ -110,6 +110,22 @@ impl Tx<'_> {
         // The device clock moved with this write, so it orders pieces within a record.
         let first = signed(state.clock.ts) << 16 | i64::from(state.clock.counter & 0xffff);
         self.add_pieces(seq, first, ops)
+    }
+
+    /// Whether records up to `last`, or parts of such a record, wait still. Parts of later ones count too.
+    pub(crate) fn is_waiting_up_to(&self, last: i64) -> Result<bool> {
+        let mut statement = self.sql("SELECT 1 FROM outbox WHERE seq <= ?1 OR part IS NOT NULL")?;
+        Ok(statement.exists([last])?)
+    }
+
+    /// Whether a record is still there.
+    pub(crate) fn has_record(&self, seq: i64) -> Result<bool> {
+        Ok(self.sql("SELECT 1 FROM outbox WHERE seq = ?1")?.exists([seq])?)
+    }
+
+    /// Whether a record waits that was bound to a name, and so perhaps uploaded.
+    pub(crate) fn has_bound_record(&self) -> Result<bool> {
+        Ok(self.sql("SELECT 1 FROM outbox WHERE entry_id IS NOT NULL")?.exists([])?)
     }
 
     /// Number of the last record, the open one included; -1 where there is none.
@@ -280,7 +296,8 @@ impl Tx<'_> {
         self.sql("DELETE FROM outbox_ops")?.execute([])?;
         self.sql("DELETE FROM outbox")?.execute([])?;
         state.open_batch = None;
-        Ok(())
+        let turn = self.meta_number(keys::OUTBOX_TURN)?.unwrap_or(0) + 1;
+        self.set_meta(keys::OUTBOX_TURN, &turn.to_string())
     }
 
     pub(crate) fn outbox_count(&self) -> Result<OutboxCount> {

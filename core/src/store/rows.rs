@@ -274,6 +274,7 @@ impl Tx<'_> {
         state: &RowState,
         encoded: &EncodedRow,
     ) -> Result<usize> {
+        self.touch_rows();
         let EncodedRow { json, clocks, deleted } = encoded;
         let deleted = deleted.as_deref().map(Text);
         let mut statement = self.sql(sql)?;
@@ -289,6 +290,7 @@ impl Tx<'_> {
 
     /// Takes a row out altogether, as only an adopted snapshot may ask.
     pub(crate) fn forget_row(&self, table: &TableInfo, rid: i64) -> Result<()> {
+        self.touch_rows();
         self.sql(&format!("DELETE FROM t_{} WHERE rid = ?1", table.id))?.execute([rid])?;
         Ok(())
     }
@@ -351,6 +353,7 @@ impl Tx<'_> {
 
     /// Removes all rows; the tables stay.
     pub(crate) fn clear_rows(&self) -> Result<()> {
+        self.touch_rows();
         for table in self.tables()? {
             self.conn().execute_batch(&format!("DELETE FROM t_{}", table.id))?;
         }

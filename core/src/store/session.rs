@@ -31,9 +31,10 @@ CREATE TABLE engine(
     layout INTEGER NOT NULL,                        -- moves when tables or fields change
     open_seq INTEGER, open_ms INTEGER,              -- the implicit batch that is open
     member INTEGER NOT NULL,                        -- whether the store belongs to a mesh
-    floor TEXT                                      -- at and below it the snapshot is the state
+    floor TEXT,                                     -- at and below it the snapshot is the state
+    rows INTEGER NOT NULL DEFAULT 0                 -- moves with every commit that touches rows
 );
-INSERT INTO engine VALUES (1, 0, 0, 0, NULL, NULL, 0, NULL);
+INSERT INTO engine(one, ts, counter, layout, member) VALUES (1, 0, 0, 0, 0);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE catalog(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE fields(
@@ -93,13 +94,45 @@ pub(super) struct Session {
     pub(super) place: String,
     tables: RefCell<HashMap<Name, Arc<TableInfo>>>,
     layout: Cell<i64>,
+    /// The transaction under way touched rows.
+    has_touched_rows: Cell<bool>,
+    /// What this connection knows of the commits of others.
+    known: Cell<Known>,
+}
+
+/// A state of the store, to tell whether others have moved it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    data_version: i64,
+    rows: i64,
+}
+
+/// What other connections did to the store since the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// Nothing.
+    Nothing,
+    /// They committed, but no rows: an outbox record is gone, say.
+    Facts,
+    /// They changed rows.
+    Rows,
 }
 
 impl Session {
     /// Prepares an opened connection; `writer` creates the tables of a new store.
     pub(super) fn new(conn: Connection, place: String, writer: bool) -> Result<Self> {
-        let session = Self { conn, place, tables: RefCell::default(), layout: Cell::new(-1) };
+        let session = Self {
+            conn,
+            place,
+            tables: RefCell::default(),
+            layout: Cell::new(-1),
+            has_touched_rows: Cell::new(false),
+            known: Cell::default(),
+        };
         session.prepare(writer).map_err(|error| session.explain(error))?;
+        if writer {
+            session.foreign().map_err(|error| session.explain(error))?;
+        }
         Ok(session)
     }
 
@@ -147,7 +180,7 @@ impl Session {
         let format = number("PRAGMA user_version")?;
         if application == APPLICATION_ID {
             return match format {
-                ..=FORMAT => Ok(()),
+                ..=FORMAT => self.complete(),
                 found => Err(Error::StoreNewer { path: self.place.clone(), found, known: FORMAT }),
             };
         }
@@ -160,6 +193,31 @@ impl Session {
         conn.execute_batch(TABLES)?;
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
         Ok(conn.pragma_update(None, "user_version", FORMAT)?)
+    }
+
+    /// Adds what stores of this format did not have from the beginning.
+    fn complete(&self) -> Result<()> {
+        let conn = &self.conn;
+        let has_rows =
+            conn.prepare("SELECT 1 FROM pragma_table_info('engine') WHERE name = 'rows'")?.exists([])?;
+        if !has_rows {
+            conn.execute_batch("ALTER TABLE engine ADD COLUMN rows INTEGER NOT NULL DEFAULT 0")?;
+        }
+        Ok(())
+    }
+
+    /// What other connections, of this process or another, did since this was last asked. Meant for the one
+    /// that writes: a store has only one for each handle.
+    pub(super) fn foreign(&self) -> Result<Foreign> {
+        let number = |sql: &str| self.conn.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let data_version = number("PRAGMA data_version")?;
+        let known = self.known.get();
+        if data_version == known.data_version {
+            return Ok(Foreign::Nothing);
+        }
+        let rows = number("SELECT rows FROM engine")?;
+        self.known.set(Known { data_version, rows });
+        Ok(if rows == known.rows { Foreign::Facts } else { Foreign::Rows })
     }
 
     /// Turns the write-ahead log on. SQLite does not wait by itself when another process is just doing so.
@@ -217,10 +275,17 @@ impl Session {
             self.conn.execute_batch("PRAGMA synchronous = FULL")?;
         }
         self.begin(begin)?;
+        self.has_touched_rows.set(false);
         let guard = Rollback(self);
         work(&Tx { session: self })?;
+        let touched = self.has_touched_rows.get();
+        if touched {
+            self.conn.prepare_cached("UPDATE engine SET rows = rows + 1")?.execute([])?;
+        }
         self.conn.prepare_cached("COMMIT")?.execute([]).map_err(|error| from_sqlite(&error, &self.place))?;
         std::mem::forget(guard);
+        let known = self.known.get();
+        self.known.set(Known { rows: known.rows + i64::from(touched), ..known });
         Ok(())
     }
 }
@@ -257,6 +322,11 @@ impl<'a> Tx<'a> {
 
     pub(super) fn conn(&self) -> &'a Connection {
         &self.session.conn
+    }
+
+    /// Notes that rows are changed by this transaction.
+    pub(super) fn touch_rows(&self) {
+        self.session.has_touched_rows.set(true);
     }
 
     pub(super) fn cached_table(&self, name: &Name) -> Option<Arc<TableInfo>> {

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Durability, Patience, Store, Tx};
+use super::{Durability, Foreign, Patience, Store, Tx};
 use crate::{
     error::Result,
     host::{CrashPoint, Host},
@@ -38,6 +38,10 @@ impl Store for CrashingStore {
 
     fn read(&self, work: &mut dyn FnMut(&Tx<'_>) -> Result<()>) -> Result<()> {
         self.inner.read(work)
+    }
+
+    fn foreign(&self) -> Result<Foreign> {
+        self.inner.foreign()
     }
 
     fn path(&self) -> Option<&PathBuf> {

@@ -104,7 +104,7 @@ async fn steps(ctx: &Arc<Context>, link: &Arc<Link>, terms: &Terms, stage: &mut 
     // each request has its own in the adapter.
     *stage = "pull";
     honesty::check_snapshot(ctx, link, &manifest).await?;
-    exchange(ctx, link, foretaste).await
+    exchange(ctx, link, Foretaste { manifest: Some(manifest), ..foretaste }).await
 }
 
 /// The manifest of the mesh, founded where there is none and that is allowed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link, honesty, page};
+use super::{Context, Link, honesty, page, progress::Phase};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -22,8 +22,8 @@ use crate::{
     },
     wire::{
         change::{self, EntryHead},
-        layout::change_name,
-        manifest::Head,
+        layout::{change_name, clock_of_change, is_change_name},
+        manifest::{Head, Manifest},
     },
 };
 
@@ -43,6 +43,50 @@ pub(crate) struct Flushed {
     pub(crate) files: u64,
     /// Records that stay, because the mailbox will not take them.
     pub(crate) stuck: u64,
+    /// The mailbox has change files that were not merged here yet.
+    pub(crate) has_news: bool,
+}
+
+/// What a flush has to know of the mailbox before it publishes.
+struct Ground {
+    manifest: Arc<Manifest>,
+    /// What the head says, or a clock that it does not pass.
+    head: Option<Clock>,
+    has_news: bool,
+}
+
+/// Makes sure that our mesh still lies there, and learns how far its entries are.
+async fn survey(ctx: &Context, link: &Link) -> Result<Ground> {
+    if let Some(ground) = glance(ctx, link).await? {
+        return Ok(ground);
+    }
+    let manifest = honesty::confirm(ctx, link).await?;
+    let head = read_head(ctx, link).await?;
+    Ok(Ground { manifest, head, has_news: false })
+}
+
+/// The same from one listing in place of manifest and head. Files with a receipt of ours can only lie in
+/// our mesh; and the head names the greatest entry, which lies there too, or below the watermark. Not
+/// where nothing of ours lies there, the pointer was not read lately, or a record may be there already
+/// and the head has to say who saw it.
+async fn glance(ctx: &Context, link: &Link) -> Result<Option<Ground>> {
+    let now_ms = ctx.host.now_ms();
+    let Some(manifest) = link.known_lately(now_ms) else { return Ok(None) };
+    if ctx.read(|tx| tx.has_bound_record())? {
+        return Ok(None);
+    }
+    let mut names = match link.take_listing(now_ms) {
+        Some(names) => names,
+        None => link.list_changes().await?.into_iter().map(|file| file.name).collect(),
+    };
+    names.retain(|name| is_change_name(name));
+    let (new, bad) = ctx.read(|tx| Ok((tx.without_receipt(names.clone())?, tx.quarantine_names()?)))?;
+    if new.len() == names.len() {
+        return Ok(None);
+    }
+    let is_bad = |name: &String| bad.iter().any(|file| file.strip_prefix("changes/") == Some(name));
+    let head = names.iter().filter_map(|name| clock_of_change(name)).max();
+    Ok(Some(Ground { manifest, head, has_news: !new.iter().all(is_bad) }))
 }
 
 /// Publishes everything in the outbox. The open batch is closed first.
@@ -51,6 +95,7 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushe
     if waiting == 0 {
         return Ok(Flushed::default());
     }
+    ctx.progress.begin(Phase::Publishing, Some(waiting), None);
     ctx.emit(&Event::FlushStart { entry_count: waiting });
     match flush_inner(ctx, link).await {
         Ok(flushed) => {
@@ -65,9 +110,8 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushe
 }
 
 async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
-    let manifest = honesty::confirm(ctx, link).await?;
-    let mut flushed = Flushed::default();
-    let head = read_head(ctx, link).await?;
+    let Ground { manifest, head, has_news } = survey(ctx, link).await?;
+    let mut flushed = Flushed { has_news, ..Flushed::default() };
     let seen = ctx.read(page::latest_entry)?;
     let mut latest = head.clone();
     let mut after = -1;
@@ -95,6 +139,7 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
                 Ok(()) => {
                     until = until.max(confirm(ctx, &upload)?);
                     flushed.files += 1;
+                    ctx.progress.add(1, 0, upload.size);
                     latest = latest.max(Some(upload.binding.clock));
                 }
                 Err(error) if matches!(error, Error::EntryTooLarge { .. }) => {
@@ -128,6 +173,7 @@ struct Upload {
     binding: Binding,
     name: String,
     body: Vec<u8>,
+    size: u64,
     /// The head passed the binding before it was confirmed: B10 peers will not read it, so the same
     /// operations go out once more under a fresh one.
     again: bool,
@@ -228,7 +274,8 @@ fn encode(
         .seal(&*ctx.host, payload)
         .map_err(|_| Error::EntryTooLarge { size: u64::MAX, limit: u64::MAX })?;
     let name = change_name(&binding.clock.to_string(), &binding.id);
-    Ok(Upload { record: record.seq, binding, name, body, again })
+    let size = body.len() as u64;
+    Ok(Upload { record: record.seq, binding, name, body, size, again })
 }
 
 /// Replaces records that are too large for one file by parts, all in this transaction. Gives the last record
@@ -269,7 +316,7 @@ fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Res
 }
 
 async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
-    let size = upload.body.len() as u64;
+    let size = upload.size;
     if let Some(limit) = link.adapter.capabilities().max_body
         && size > limit
     {
@@ -294,7 +341,8 @@ fn confirm(ctx: &Context, upload: &Upload) -> Result<i64> {
         tx.add_receipt(&upload.name)?;
         tx.note_entries(&ctx.device_id(), &ctx.install, &[upload.binding.seq], false)?;
         let mut next = -1;
-        if upload.again {
+        // Another process that published at the same time may have been faster.
+        if upload.again && tx.has_record(upload.record)? {
             let mut ops = OpWriter::default();
             for Queued { op, .. } in tx.record_ops(upload.record)? {
                 ops.push(&op.table, &op.row_id, &op.state, false);

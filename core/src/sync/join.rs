@@ -69,6 +69,8 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
         if policy == JoinPolicy::ResetToRemote {
             tx.clear_rows()?;
             tx.clear_outbox(&mut engine)?;
+            let turn = tx.meta_number(keys::OUTBOX_TURN)?.unwrap_or(0);
+            tx.set_meta(keys::OUTBOX_DROPPED, &turn.to_string())?;
         }
         tx.clear_exchange()?;
         if policy == JoinPolicy::MergeWithRemote {

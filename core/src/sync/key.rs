@@ -40,6 +40,7 @@ pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Re
         };
         match link.codec.open(&bytes) {
             Ok(_) => {
+                link.keep_change(link.layout.change(name), bytes.clone());
                 foretaste.files = Some(files);
                 return Ok((Proof::Proven, foretaste));
             }
@@ -48,9 +49,12 @@ pub(crate) async fn prove(ctx: &Context, link: &Link, manifest: &Manifest) -> Re
         }
     }
     if let Some(path) = manifest.snapshot_path.as_deref().and_then(|path| link.layout.snapshot(path)) {
-        match spool::download(link, &path).await? {
+        match spool::download(ctx, link, &path).await? {
             Ok(spool) => {
-                return Ok((Proof::Proven, Foretaste { files: Some(files), snapshot: Some(spool) }));
+                return Ok((
+                    Proof::Proven,
+                    Foretaste { files: Some(files), snapshot: Some(spool), ..foretaste },
+                ));
             }
             Err(fault) if fault.is_wrong_key() => refused += 1,
             Err(_) => {}

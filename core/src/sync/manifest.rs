@@ -18,6 +18,14 @@ use crate::{
 /// Reads pointer and manifest. `None`: the mailbox is certain that there is no pointer. Any other
 /// failure is an error, never an absent mesh.
 pub(crate) async fn load(ctx: &Context, link: &Link, reason: &'static str) -> Result<Option<Arc<Manifest>>> {
+    link.refresh(ctx.host.now_ms());
+    if reason == "pull"
+        && let Some(manifest) = link.list_tree().await?
+    {
+        link.note_seen(ctx.host.now_ms());
+        ctx.emit(&Event::TraceManifest { op: "cache-hit", reason, generation: manifest.generation });
+        return Ok(Some(manifest));
+    }
     for attempt in 0..2 {
         let path = link.layout.pointer();
         let bytes = match link.adapter.read_file(&path).await {
@@ -34,6 +42,7 @@ pub(crate) async fn load(ctx: &Context, link: &Link, reason: &'static str) -> Re
         if let Some((known, manifest)) = link.known()
             && known == pointer
         {
+            link.note_seen(ctx.host.now_ms());
             ctx.emit(&Event::TraceManifest { op: "cache-hit", reason, generation: manifest.generation });
             return Ok(Some(manifest));
         }
@@ -52,7 +61,8 @@ pub(crate) async fn load(ctx: &Context, link: &Link, reason: &'static str) -> Re
         };
         let manifest = Arc::new(Manifest::parse(&bytes).map_err(|error| invalid(&path, &error))?);
         check(ctx, &manifest, link.codec.is_sealed())?;
-        link.remember(pointer, &manifest);
+        link.remember(pointer, &manifest, ctx.host.now_ms());
+        link.note_seen(ctx.host.now_ms());
         ctx.emit(&Event::TraceManifest { op: "read", reason, generation: manifest.generation });
         return Ok(Some(manifest));
     }

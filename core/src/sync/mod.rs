@@ -4,9 +4,9 @@
 //! [`key`] proves a passphrase, [`join`] settles which mesh a store belongs to, [`restore`] adopts a
 //! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
 //! [`device`] acknowledges, [`compact`] writes a snapshot and forgets what [`collect`] allows, [`coverage`] takes an
-//! epoch without its snapshot, [`honesty`] notices what a
-//! mailbox lost, [`stale`] settles
-//! work that an adopted snapshot makes too late, [`connect`] runs them in order. They reach time, randomness, store and
+//! epoch without its snapshot, [`honesty`] notices what a mailbox lost, [`stale`] settles work that an adopted
+//! snapshot makes too late, [`connect`] runs them in order, [`progress`] tells how far it is, [`inspect`] looks for
+//! what is wrong. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
 
 pub(crate) mod bootstrap;
@@ -17,37 +17,33 @@ mod coverage;
 pub(crate) mod device;
 pub(crate) mod flush;
 mod honesty;
+pub(crate) mod inspect;
 pub(crate) mod join;
 pub(crate) mod key;
+mod link;
 pub(crate) mod manifest;
 mod page;
+pub(crate) mod progress;
 pub(crate) mod pull;
 mod restore;
 mod spool;
 mod stale;
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use interocitor_crypto::{Key, OpenError};
+pub(crate) use link::Link;
 
 use crate::{
     config::{JoinPolicy, SchemaPolicy},
     error::Result,
     events::{Event, EventHub},
     host::{self, Host},
-    mailbox::{FileEntry, MailboxErrorKind, StorageAdapter},
+    mailbox::FileEntry,
     merge::Strategies,
     store::{Durability, Store, Tx},
     value::Name,
-    wire::{
-        WireError,
-        layout::Layout,
-        manifest::{Manifest, Pointer},
-    },
+    wire::{WireError, manifest::Manifest},
 };
 
 /// The part of the configuration that sync needs.
@@ -70,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) events: EventHub,
+    pub(crate) progress: progress::Progress,
     pub(crate) settings: Settings,
     pub(crate) strategies: Strategies,
     /// Node id of every clock issued here.
@@ -110,6 +107,8 @@ impl Context {
 /// What proving a key fetched already, for the pull that follows.
 #[derive(Debug, Default)]
 pub(crate) struct Foretaste {
+    /// The manifest in force.
+    manifest: Option<Arc<Manifest>>,
     /// The listing of `changes/`.
     files: Option<Vec<FileEntry>>,
     /// The manifest's snapshot.
@@ -168,43 +167,5 @@ impl Fault {
     /// Whether another key might open it.
     pub(crate) fn is_wrong_key(&self) -> bool {
         matches!(self, Fault::Envelope(OpenError::WrongKeyOrCorrupt))
-    }
-}
-
-/// A mailbox and the mesh in it.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) adapter: Arc<dyn StorageAdapter>,
-    pub(crate) layout: Layout,
-    pub(crate) codec: Codec,
-    /// The manifest last accepted, with the pointer that named it.
-    known: Mutex<Option<(Pointer, Arc<Manifest>)>>,
-}
-
-impl Link {
-    pub(crate) fn new(adapter: Arc<dyn StorageAdapter>, layout: Layout, codec: Codec) -> Self {
-        Self { adapter, layout, codec, known: Mutex::new(None) }
-    }
-
-    /// The files of `changes/`; a folder that is missing has none.
-    async fn list_changes(&self) -> Result<Vec<FileEntry>> {
-        match self.adapter.list_files(&self.layout.changes()).await {
-            Ok(files) => Ok(files),
-            Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn known(&self) -> Option<(Pointer, Arc<Manifest>)> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn remember(&self, pointer: Pointer, manifest: &Arc<Manifest>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((pointer, Arc::clone(manifest)));
-    }
-
-    /// Makes the next load read the manifest itself again.
-    pub(crate) fn forget_manifest(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, future, stream};
 use super::{
     Context, Fault, Foretaste, Link, honesty, manifest,
     page::{self, Faulty, Incoming, Page},
+    progress::Phase,
     restore,
 };
 use crate::{
@@ -63,7 +64,10 @@ async fn pull_inner(
     link: &Arc<Link>,
     foretaste: Foretaste,
 ) -> Result<(Arc<Manifest>, Pulled)> {
-    let manifest = honesty::expect(ctx, link, "pull").await?;
+    let manifest = match foretaste.manifest {
+        Some(manifest) => manifest,
+        None => honesty::expect(ctx, link, "pull").await?,
+    };
     let manifest = honesty::check(ctx, link, manifest).await?;
     let mut pulled = Pulled::default();
     pulled.rows += restore::adopt_if_newer(ctx, link, &manifest, foretaste.snapshot).await?;
@@ -71,15 +75,19 @@ async fn pull_inner(
         Some(files) => files,
         None => link.list_changes().await?,
     };
+    link.keep_listing(ctx.host.now_ms(), files.iter().map(|file| file.name.clone()).collect());
     let unseen = unseen(ctx, files)?;
+    let bytes = unseen.iter().map(|file| file.size).sum();
+    ctx.progress.begin(Phase::Pulling, Some(unseen.len() as u64), Some(bytes));
     let pages = paginate(unseen);
     let mut missing = false;
     let fetches = pages.into_iter().map(|files| fetch(ctx, link, &manifest.mesh_id, files));
     let mut fetches = stream::iter(fetches).buffered(PAGES_AHEAD);
     let mut next = fetches.next().await.transpose()?;
     // While a page is merged, the next ones are read and decoded.
-    while let Some(Fetched { page, missing: is_missing, stopped }) = next.take() {
+    while let Some(Fetched { page, bytes, missing: is_missing, stopped }) = next.take() {
         pulled.files += page.entries.len() as u64;
+        let files = (page.entries.len() + page.faults.len()) as u64;
         missing |= is_missing;
         let work = ctx.blocking(move |ctx| merge_fetched(ctx, &page));
         let merged = if stopped.is_some() {
@@ -90,6 +98,7 @@ async fn pull_inner(
             merged?
         };
         pulled.rows += merged;
+        ctx.progress.add(files, merged, bytes);
         if let Some(error) = stopped {
             return Err(error);
         }
@@ -186,6 +195,8 @@ fn paginate(files: Vec<Listed>) -> Vec<Vec<Listed>> {
 #[derive(Default)]
 struct Fetched {
     page: Page,
+    /// Bytes of its files.
+    bytes: u64,
     /// A listed file was not there.
     missing: bool,
     /// The transport failed; what did come is merged.
@@ -195,7 +206,7 @@ struct Fetched {
 /// Reads and decodes a page.
 async fn fetch(ctx: &Arc<Context>, link: &Arc<Link>, mesh_id: &str, files: Vec<Listed>) -> Result<Fetched> {
     let paths: Vec<String> = files.iter().map(|file| link.layout.change(&file.name)).collect();
-    let bodies = link.adapter.read_many(&paths).await;
+    let bodies = link.read_changes(&paths).await;
     let (link, mesh_id) = (Arc::clone(link), mesh_id.to_owned());
     ctx.blocking(move |_| Ok(decode(&link, &mesh_id, files.into_iter().zip(bodies)))).await
 }
@@ -219,6 +230,7 @@ fn decode(
                 continue;
             }
         };
+        fetched.bytes += bytes.len() as u64;
         match read_change(link, mesh_id, &file.name, &bytes) {
             Ok(entry) => page.entries.push(Incoming::new(file.name, entry)),
             Err(fault) => page.faults.push(Faulty {
@@ -240,7 +252,12 @@ fn merge_fetched(ctx: &Context, page: &Page) -> Result<u64> {
     Ok(page::merge_page(ctx, page)?.tell(ctx))
 }
 
-fn read_change(link: &Link, mesh_id: &str, name: &str, bytes: &[u8]) -> Result<change::ChangeEntry, Fault> {
+pub(super) fn read_change(
+    link: &Link,
+    mesh_id: &str,
+    name: &str,
+    bytes: &[u8],
+) -> Result<change::ChangeEntry, Fault> {
     let payload = link.codec.open(bytes)?;
     let entry = change::decode(&payload, mesh_id)?;
     if !entry.is_named(name) {

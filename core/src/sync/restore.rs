@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use super::{
     Context, Fault, Link, coverage, device, key,
     page::{self, Merged, Merger, Prepared},
+    progress::Phase,
     spool::{Spool, download},
     stale::{self, Awaited, Place},
 };
@@ -60,10 +61,11 @@ pub(super) async fn adopt_if_newer(
     if ctx.read(|tx| tx.is_waiting(&name, &version, now_ms))? {
         return Ok(0);
     }
+    ctx.progress.begin(Phase::Restoring, Some(1), None);
     ctx.emit(&Event::RehydrateStart { epoch: manifest.epoch });
     let fetched = match fetched {
         Some(spool) => Ok(spool),
-        None => download(link, &path).await?,
+        None => download(ctx, link, &path).await?,
     };
     let adopted = match fetched {
         Ok(spool) => {
@@ -151,6 +153,7 @@ fn adopt_in(
     let mut awaited = if rising.is_some() { Awaited::of(tx)? } else { Awaited::default() };
     let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
     let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
+        ctx.progress.add(0, rows.len() as u64, 0);
         rows.iter().try_for_each(|row| {
             let Op { table, row_id, state } = row.op();
             awaited.meet(table, row_id, state);

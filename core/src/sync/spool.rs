@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use interocitor_crypto::{Decryptor, EnvelopeOpener, EnvelopeSealer, OpenError};
 
-use super::{Codec, Fault, Link};
+use super::{Codec, Context, Fault, Link};
 use crate::{
     error::{Error, Result},
     host::Host,
@@ -38,7 +38,7 @@ impl Read for Spool {
 }
 
 /// Fetches a body piece by piece and checks its tag; no plaintext exists before that.
-pub(super) async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
+pub(super) async fn download(ctx: &Context, link: &Link, path: &str) -> Result<Result<Spool, Fault>> {
     let mut stream = match link.adapter.read_stream(path).await {
         Ok(stream) => stream,
         Err(error) if error.kind() == MailboxErrorKind::NotFound => {
@@ -54,6 +54,7 @@ pub(super) async fn download(link: &Link, path: &str) -> Result<Result<Spool, Fa
     let mut ciphertext = Vec::new();
     while let Some(piece) = stream.next().await {
         let piece = piece?;
+        ctx.progress.add(0, 0, piece.len() as u64);
         let bytes: &[u8] = match &mut opener {
             None => &piece,
             Some(opener) => {

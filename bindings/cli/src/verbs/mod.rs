@@ -1,6 +1,7 @@
 //! One function a verb.
 
 mod batch;
+mod doctor;
 mod exchange;
 mod query;
 mod report;
@@ -23,6 +24,7 @@ pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
     match &cli.verb {
         Verb::Demo { keep } => return demo::run(keep.as_deref(), cli.options.json).await,
         Verb::Watch { interval } => return watch::watch(&cli.options, *interval).await,
+        Verb::Doctor { fix } => return doctor::doctor(&cli.options, *fix).await,
         _ => {}
     }
     // Wrong usage is told before anything is opened.

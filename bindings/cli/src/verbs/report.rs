@@ -1,7 +1,7 @@
 //! What the store can tell by itself: tables, status, quarantine, everything.
 
 use interocitor_core::{
-    Name, Status,
+    Background, Name, Operation, Phase, Status,
     host::{Host as _, TokioHost},
 };
 use serde::Serialize;
@@ -72,6 +72,17 @@ pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
     lines.push(("encryption", encryption.into()));
     lines
         .push(("last sync", status.last_sync_ms.map_or_else(|| "never".into(), |last| text::ago(last, now))));
+    let background = match status.background {
+        Background::Elsewhere => "another process syncs this store",
+        _ => "nobody syncs this store; to do it now: interocitor sync",
+    };
+    lines.push(("background", background.into()));
+    if let Some(operation) = &status.operation {
+        lines.push(("now", in_words(operation)));
+    }
+    if let Some(problem) = &status.problem {
+        lines.push(("problem", format!("{}: {}", problem.code, problem.error)));
+    }
     let unit = if status.mesh_id.is_some() { "change" } else { "row" };
     let since = status
         .pending
@@ -80,8 +91,32 @@ pub(super) async fn status(session: &Session, as_json: bool) -> Outcome<Reply> {
     lines.push(("waiting", format!("{}{since}", text::count(status.pending.count, unit))));
     lines.extend(status.pending.problems.into_iter().map(|problem| ("stuck", problem)));
     lines.push(("quarantine", text::count(status.quarantined, "item")));
+    let files = status.quarantined_files.into_iter().take(FILES);
+    lines.extend(files.map(|file| ("aside", format!("{}: {}", file.name, file.reason))));
     let lines: Vec<_> = lines.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     Ok(Reply::text(text::aligned(&lines, usize::MAX)))
+}
+
+/// Quarantined files that people are shown with the status.
+const FILES: usize = 5;
+
+/// What goes on, and how far it is.
+fn in_words(operation: &Operation) -> String {
+    let phase = match operation.phase {
+        Phase::Connecting => "connecting",
+        Phase::Restoring => "restoring the snapshot",
+        Phase::Publishing => "publishing",
+        _ => "reading changes",
+    };
+    let files = match operation.files_total {
+        Some(total) if total > 1 => {
+            format!(", {} of {}", text::grouped(operation.files), text::count(total, "file"))
+        }
+        _ => String::new(),
+    };
+    let rows =
+        if operation.rows == 0 { String::new() } else { format!(", {}", text::count(operation.rows, "row")) };
+    format!("{phase}{files}{rows}")
 }
 
 pub(super) async fn quarantine(session: &Session, as_json: bool) -> Outcome<Reply> {

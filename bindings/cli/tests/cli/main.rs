@@ -3,6 +3,7 @@
 
 mod common;
 mod demo;
+mod doctor;
 mod failures;
 mod fixtures;
 mod mesh;

@@ -112,6 +112,19 @@ fn status_is_an_object() {
     assert!(status["meshId"].as_str().unwrap().starts_with("mesh_"));
     let shown = status_lines(&device);
     assert!(shown.contains(&"last sync just now".into()), "{shown:?}");
+    assert!(shown.iter().any(|line| line.starts_with("background nobody syncs")), "{shown:?}");
+    assert_eq!((&status["connection"], &status["background"]), (&json!("offline"), &json!("nowhere")));
+    assert_eq!((&status["operation"], &status["problem"]), (&Value::Null, &Value::Null));
+    std::fs::write(place.path("box/Mesh/changes/001711785600000-0000-x-chg_1.json"), "garbage").unwrap();
+    assert_eq!(device.run(&["sync"]).code, 0);
+    let status = device.json(&["status"]);
+    assert_eq!(
+        (&status["quarantined"], &status["quarantinedFiles"][0]["code"]),
+        (&json!(1), &json!("DECODE"))
+    );
+    let shown_again = status_lines(&device);
+    let line = "unreadable changes/001711785600000-0000-x-chg_1.json: ";
+    assert!(shown_again.iter().any(|shown| shown.starts_with(line)), "{shown_again:?}");
     assert!(shown.contains(&"encryption on, the passphrase is saved".into()), "{shown:?}");
     assert!(!shown.concat().contains(&device.passphrase()));
 }

@@ -184,6 +184,25 @@ impl Disk {
         Ok(files)
     }
 
+    pub(super) fn list_leftovers(&self, target: &Target) -> MailboxResult<Vec<FileEntry>> {
+        let mut files = Vec::new();
+        for entry in self.read_dir(target)? {
+            let entry = entry.map_err(|error| self.read_fault(target, error))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if let Some(facts) = name.starts_with(path::TEMP_PREFIX).then(|| entry.metadata().ok()).flatten()
+            {
+                files.push(describe(&target.path, name, &facts));
+            }
+        }
+        Ok(files)
+    }
+
+    pub(super) fn remove_leftovers(&self, target: &Target) -> MailboxResult<()> {
+        self.check_base(target)?;
+        temp::sweep(&self.locate(target));
+        Ok(())
+    }
+
     pub(super) fn list_folders(&self, target: &Target) -> MailboxResult<Vec<String>> {
         let mut folders = Vec::new();
         for entry in self.read_dir(target)? {

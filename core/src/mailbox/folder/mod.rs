@@ -167,6 +167,16 @@ impl StorageAdapter for FolderMailbox {
         self.run("list", folder, move |disk| disk.list_files(&target)).await
     }
 
+    async fn list_leftovers(&self, folder: &str) -> MailboxResult<Vec<FileEntry>> {
+        let target = Target::folder("list", folder)?;
+        self.run("list", folder, move |disk| disk.list_leftovers(&target)).await
+    }
+
+    async fn remove_leftovers(&self, folder: &str) -> MailboxResult<()> {
+        let target = Target::folder("delete", folder)?;
+        self.run("delete", folder, move |disk| disk.remove_leftovers(&target)).await
+    }
+
     async fn list_folders(&self, folder: &str) -> MailboxResult<Vec<String>> {
         let target = Target::folder("list", folder)?;
         self.run("list", folder, move |disk| disk.list_folders(&target)).await
