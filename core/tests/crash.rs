@@ -57,7 +57,7 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
 
 #[test]
 fn a_killed_write_leaves_no_half_file() {
-    torn::outlive(seed(), kills() / 5);
+    torn::outlive(seed(), kills() / 2);
 }
 
 /// A process of [`nothing_acknowledged_is_lost_by_a_kill`].
