@@ -96,8 +96,7 @@ pub(crate) fn outlive(seed: u64, kills: u64) {
             writes -= usize::from(matches!(line, Line::Done(..)));
             is_last
         });
-        let complaints = || std::fs::read_to_string(folder.path().join("complaints")).unwrap();
-        assert!(began, "seed {seed}, kill {kill}: {}", complaints());
+        began.unwrap_or_else(|fault| panic!("seed {seed}, kill {kill}: {fault}"));
         // A write takes some milliseconds.
         std::thread::sleep(Duration::from_micros(rng.next() % 12_000));
         process.kill();
