@@ -169,7 +169,7 @@ impl World {
         let mut wait = 1 + self.rng.below(match focus {
             Phase::Write => 150,
             // The first pull of a process is the one that brings something.
-            Phase::Merge | Phase::Adopt => 1,
+            focus if wants_peer(focus) => 1,
             _ => 4,
         });
         let mut since: BTreeMap<Phase, Instant> = BTreeMap::new();
@@ -184,7 +184,8 @@ impl World {
             });
             since.extend(line.begins().map(|phase| (phase, Instant::now())));
             wait -= usize::from(line.begins() == Some(focus));
-            wait == 0
+            // The other process may have taken everything in already.
+            wait == 0 || (wants_peer(focus) && line.ends(Phase::Connect))
         });
         came.unwrap_or_else(|fault| panic!("{place}: {fault}"));
         let usual = u64::try_from(tally.usual(focus).as_micros()).unwrap();
@@ -307,11 +308,10 @@ impl World {
 
     /// Makes sure that the next process finds something to do.
     fn prepare(&mut self, focus: Phase, place: &str) {
-        let wants_peer = matches!(focus, Phase::Merge | Phase::Adopt);
-        if wants_peer && self.peer.is_none() {
+        if wants_peer(focus) && self.peer.is_none() {
             self.look(place);
         }
-        let rows = if wants_peer || self.rng.chance(30) { MANY } else { 4 };
+        let rows = if wants_peer(focus) || self.rng.chance(30) { MANY } else { 4 };
         self.peer_writes(rows);
         if focus == Phase::Adopt
             && let Some(peer) = &self.peer
@@ -393,6 +393,11 @@ impl Line {
             _ => false,
         }
     }
+}
+
+/// Whether a process needs something from the other device to do this.
+fn wants_peer(focus: Phase) -> bool {
+    matches!(focus, Phase::Merge | Phase::Adopt)
 }
 
 /// SQLite's own opinion of a store.
