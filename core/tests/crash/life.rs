@@ -1,7 +1,6 @@
 //! The process that will be killed: it writes and syncs until then, and tells what it does.
 
 use std::{
-    io::Write as _,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     PASSPHRASE,
     common::{open_at, sim::Rng},
+    process::tell,
     steps::{Kind, Step},
 };
 
@@ -28,7 +28,7 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A process that nobody kills ends by itself.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// What a process does at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,22 +124,10 @@ pub(crate) enum Line {
     Failed(String),
 }
 
-impl Line {
-    /// In one piece, and out of this process when it returns.
-    pub(crate) fn tell(&self) {
-        let mut out = std::io::stdout().lock();
-        let line = serde_json::to_string(self).unwrap();
-        // Who cannot tell any more has lost its parent.
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(1);
-        }
-    }
-}
-
 async fn telling<T>(phase: Phase, work: impl Future<Output = T>) -> T {
-    Line::Begin(phase).tell();
+    tell(&Line::Begin(phase));
     let outcome = work.await;
-    Line::End(phase).tell();
+    tell(&Line::End(phase));
     outcome
 }
 
@@ -147,12 +135,11 @@ async fn telling<T>(phase: Phase, work: impl Future<Output = T>) -> T {
 #[tokio::main(worker_threads = 2)]
 pub(crate) async fn live(life: Life) {
     let outcome = tokio::time::timeout(LONGEST, live_on(Arc::new(life))).await;
-    Line::Failed(match outcome {
+    tell(&Line::Failed(match outcome {
         Ok(Ok(never)) => match never {},
         Ok(Err(error)) => format!("{}: {error}", error.code().as_str()),
         Err(_) => "nobody killed it".into(),
-    })
-    .tell();
+    }));
 }
 
 async fn live_on(life: Arc<Life>) -> Result<std::convert::Infallible> {
@@ -200,7 +187,7 @@ async fn tell_events(mut events: Events) {
             Event::RehydrateComplete { .. } => Line::End(Phase::Adopt),
             _ => continue,
         };
-        line.tell();
+        tell(&line);
     }
 }
 
@@ -240,9 +227,9 @@ async fn write_until(
     let large = if life.focus == Phase::Batch { 20 } else { 1 };
     while !is_over.load(Ordering::Acquire) {
         let step = Step::draw(&mut rng, next_step.fetch_add(1, Ordering::Relaxed), large);
-        Line::Try(step.clone()).tell();
+        tell(&Line::Try(step.clone()));
         write(&db, life.writer, &step).await?;
-        Line::Done(step.number).tell();
+        tell(&Line::Done(step.number));
         tokio::time::sleep(Duration::from_micros(rng.next() % 3_000)).await;
     }
     Ok(())

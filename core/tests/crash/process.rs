@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Debug,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -96,10 +96,20 @@ impl<L> Drop for Process<L> {
 /// Names what a started process is to do.
 pub(crate) const ORDER: &str = "INTEROCITOR_CRASH_ORDER";
 
+/// Tells the parent a line; it is out of this process when this returns.
+pub(crate) fn tell(line: &impl Serialize) {
+    let line = serde_json::to_string(line).unwrap();
+    let mut out = std::io::stdout().lock();
+    // Who cannot tell any more has lost its parent.
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
 /// What this process is to do.
 pub(crate) fn order<O: DeserializeOwned>() -> O {
     let order = std::env::var(ORDER).expect("only the tests of this file start this");
     // The harness may have begun a line.
-    println!();
+    std::io::stdout().write_all(b"\n").unwrap();
     serde_json::from_str(&order).unwrap()
 }
