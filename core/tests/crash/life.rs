@@ -1,7 +1,6 @@
 //! The process that will be killed: it writes and syncs until then, and tells what it does.
 
 use std::{
-    io::Write as _,
     path::PathBuf,
     sync::{
         Arc,
@@ -10,12 +9,18 @@ use std::{
     time::Duration,
 };
 
-use interocitor_core::{Interocitor, StoreLocation, mailbox::FolderMailbox};
+use futures_util::future::BoxFuture;
+use interocitor_core::{
+    Connection, Event, Events, Interocitor, Result, StoreLocation,
+    host::{Host, Job, TokioHost},
+    mailbox::FolderMailbox,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     PASSPHRASE,
     common::{open_at, sim::Rng},
+    process::tell,
     steps::{Kind, Step},
 };
 
@@ -23,7 +28,7 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A process that nobody kills ends by itself.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// What a process does at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,17 +40,23 @@ pub(crate) enum Phase {
     Batch,
     Flush,
     Pull,
+    /// The part of an exchange that pulls, by whomever it was asked for.
+    Merge,
+    /// The part of a pull that takes in a snapshot.
+    Adopt,
     Compact,
     Close,
 }
 
-pub(crate) const PHASES: [Phase; 8] = [
+pub(crate) const PHASES: [Phase; 10] = [
     Phase::Open,
     Phase::Connect,
     Phase::Write,
     Phase::Batch,
     Phase::Flush,
     Phase::Pull,
+    Phase::Merge,
+    Phase::Adopt,
     Phase::Compact,
     Phase::Close,
 ];
@@ -65,6 +76,37 @@ pub(crate) struct Life {
     pub(crate) batch_window_ms: u64,
     /// Whether the engine's own task syncs; otherwise one call after the other.
     pub(crate) auto_sync: bool,
+    /// By how much its wall clock is behind, in ms: a clock may go back from one process to the next.
+    pub(crate) behind_ms: u64,
+}
+
+/// A wall clock that moves every two seconds only, so that nothing but what was stored keeps two processes from
+/// giving out the same clock.
+#[derive(Debug)]
+struct SlowClock {
+    behind_ms: u64,
+}
+
+impl Host for SlowClock {
+    fn now_ms(&self) -> u64 {
+        (TokioHost.now_ms() - self.behind_ms) / 2000 * 2000
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        TokioHost.random(buffer);
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        TokioHost.sleep(duration)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        TokioHost.spawn(task);
+    }
+
+    fn blocking(&self, job: Job) -> BoxFuture<'static, ()> {
+        TokioHost.blocking(job)
+    }
 }
 
 /// What a process tells, a line each.
@@ -72,6 +114,8 @@ pub(crate) struct Life {
 pub(crate) enum Line {
     Begin(Phase),
     End(Phase),
+    /// The end of [`Phase::Merge`], with the number of changed rows.
+    Merged(u64),
     /// The call is about to be made.
     Try(Step),
     /// The call has returned: acknowledged.
@@ -80,22 +124,10 @@ pub(crate) enum Line {
     Failed(String),
 }
 
-impl Line {
-    /// In one piece, and out of this process when it returns.
-    pub(crate) fn tell(&self) {
-        let mut out = std::io::stdout().lock();
-        let line = serde_json::to_string(self).unwrap();
-        // Who cannot tell any more has lost its parent.
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(1);
-        }
-    }
-}
-
 async fn telling<T>(phase: Phase, work: impl Future<Output = T>) -> T {
-    Line::Begin(phase).tell();
+    tell(&Line::Begin(phase));
     let outcome = work.await;
-    Line::End(phase).tell();
+    tell(&Line::End(phase));
     outcome
 }
 
@@ -103,15 +135,14 @@ async fn telling<T>(phase: Phase, work: impl Future<Output = T>) -> T {
 #[tokio::main(worker_threads = 2)]
 pub(crate) async fn live(life: Life) {
     let outcome = tokio::time::timeout(LONGEST, live_on(Arc::new(life))).await;
-    Line::Failed(match outcome {
+    tell(&Line::Failed(match outcome {
         Ok(Ok(never)) => match never {},
         Ok(Err(error)) => format!("{}: {error}", error.code().as_str()),
         Err(_) => "nobody killed it".into(),
-    })
-    .tell();
+    }));
 }
 
-async fn live_on(life: Arc<Life>) -> interocitor_core::Result<std::convert::Infallible> {
+async fn live_on(life: Arc<Life>) -> Result<std::convert::Infallible> {
     let mut rng = Rng(life.seed);
     let next_step = Arc::new(AtomicU64::new(life.first_step));
     loop {
@@ -136,18 +167,34 @@ async fn open(life: &Life) -> Interocitor {
         config.passphrase = Some(PASSPHRASE.into());
         config.batch_window = Duration::from_millis(life.batch_window_ms);
         config.auto_sync = life.auto_sync;
+        config.host = Arc::new(SlowClock { behind_ms: life.behind_ms });
         config.flush_debounce = Duration::from_millis(3);
         config.poll_interval = Duration::from_millis(20);
     })
     .await;
     db.set_remote_storage(Some(Arc::new(FolderMailbox::new(&life.mailbox)))).await;
+    tokio::spawn(tell_events(db.events()));
     db
 }
 
+/// Tells of what no call of this process begins or ends.
+async fn tell_events(mut events: Events) {
+    while let Some(event) = events.next().await {
+        let line = match event {
+            Event::SyncStart => Line::Begin(Phase::Merge),
+            Event::SyncComplete { entries_merged } => Line::Merged(entries_merged),
+            Event::RehydrateStart { .. } => Line::Begin(Phase::Adopt),
+            Event::RehydrateComplete { .. } => Line::End(Phase::Adopt),
+            _ => continue,
+        };
+        tell(&line);
+    }
+}
+
 /// Connects, and calls what there is for a while.
-async fn exchange(db: &Interocitor, rng: &mut Rng, life: &Life) -> interocitor_core::Result<()> {
+async fn exchange(db: &Interocitor, rng: &mut Rng, life: &Life) -> Result<()> {
     let connection = telling(Phase::Connect, db.connect()).await?;
-    if let interocitor_core::Connection::Offline { error, .. } = connection {
+    if let Connection::Offline { error, .. } = connection {
         return Err(error);
     }
     let turns = match life.focus {
@@ -176,19 +223,19 @@ async fn write_until(
     life: Arc<Life>,
     next_step: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
-) -> interocitor_core::Result<()> {
+) -> Result<()> {
     let large = if life.focus == Phase::Batch { 20 } else { 1 };
     while !is_over.load(Ordering::Acquire) {
         let step = Step::draw(&mut rng, next_step.fetch_add(1, Ordering::Relaxed), large);
-        Line::Try(step.clone()).tell();
+        tell(&Line::Try(step.clone()));
         write(&db, life.writer, &step).await?;
-        Line::Done(step.number).tell();
+        tell(&Line::Done(step.number));
         tokio::time::sleep(Duration::from_micros(rng.next() % 3_000)).await;
     }
     Ok(())
 }
 
-async fn write(db: &Interocitor, writer: usize, step: &Step) -> interocitor_core::Result<()> {
+async fn write(db: &Interocitor, writer: usize, step: &Step) -> Result<()> {
     let table = format!("w{writer}");
     if step.is_batch {
         return db

@@ -1,8 +1,9 @@
 //! Starting processes, listening to them, and killing them at a chosen moment.
 
 use std::{
-    io::{BufRead, BufReader},
-    path::Path,
+    fmt::Debug,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
@@ -17,20 +18,21 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) struct Process<L> {
     child: Child,
     lines: Receiver<L>,
+    complaints: PathBuf,
     pub(crate) told: Vec<L>,
 }
 
-impl<L: DeserializeOwned + Send + 'static> Process<L> {
+impl<L: DeserializeOwned + Debug + Send + 'static> Process<L> {
     /// Starts the ignored test `name` of this binary with `order` in the environment variable `ORDER`; its
     /// complaints go to the file `complaints`.
     pub(crate) fn start(name: &str, order: &impl Serialize, complaints: &Path) -> Self {
-        let complaints = std::fs::File::options().create(true).append(true).open(complaints).unwrap();
+        let file = std::fs::File::options().create(true).append(true).open(complaints).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([name, "--exact", "--ignored", "--nocapture"])
             .env(ORDER, serde_json::to_string(order).unwrap())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(complaints)
+            .stderr(file)
             .spawn()
             .unwrap();
         let output = child.stdout.take().unwrap();
@@ -48,11 +50,11 @@ impl<L: DeserializeOwned + Send + 'static> Process<L> {
                 line.clear();
             }
         });
-        Self { child, lines, told: Vec::new() }
+        Self { child, lines, complaints: complaints.to_owned(), told: Vec::new() }
     }
 
-    /// Listens until `is_it` says so; `false` where the process ended before that.
-    pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&L) -> bool) -> bool {
+    /// Listens until `is_it` says so; an error where the process ended, or fell silent, before that.
+    pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&L) -> bool) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -60,13 +62,19 @@ impl<L: DeserializeOwned + Send + 'static> Process<L> {
                     let found = is_it(&line);
                     self.told.push(line);
                     if found {
-                        return true;
+                        return Ok(());
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("the moment never came"),
-                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => return Err(self.last_words("the moment never came")),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.last_words("it ended by itself")),
             }
         }
+    }
+
+    fn last_words(&self, what: &str) -> String {
+        let last = &self.told[self.told.len().saturating_sub(8)..];
+        let complaints = std::fs::read_to_string(&self.complaints).unwrap_or_default();
+        format!("{what}, after it had told {last:?}; {complaints}")
     }
 
     /// Kills it, without a chance to clean up, and takes in what it still had told.
@@ -88,10 +96,20 @@ impl<L> Drop for Process<L> {
 /// Names what a started process is to do.
 pub(crate) const ORDER: &str = "INTEROCITOR_CRASH_ORDER";
 
+/// Tells the parent a line; it is out of this process when this returns.
+pub(crate) fn tell(line: &impl Serialize) {
+    let line = serde_json::to_string(line).unwrap();
+    let mut out = std::io::stdout().lock();
+    // Who cannot tell any more has lost its parent.
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(1);
+    }
+}
+
 /// What this process is to do.
 pub(crate) fn order<O: DeserializeOwned>() -> O {
     let order = std::env::var(ORDER).expect("only the tests of this file start this");
     // The harness may have begun a line.
-    println!();
+    std::io::stdout().write_all(b"\n").unwrap();
     serde_json::from_str(&order).unwrap()
 }

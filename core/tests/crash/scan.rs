@@ -7,7 +7,7 @@ use std::{
 };
 
 use interocitor_crypto::{Key, digest::sha256_hex};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What every file of a mailbox said so far, deleted ones included.
 pub(crate) struct Scan {
@@ -135,4 +135,35 @@ pub(crate) fn link_copy(from: &Path, to: &Path) {
             fs::hard_link(&path, &copy).unwrap();
         }
     }
+}
+
+#[test]
+fn half_files_and_contradictions_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let change = |value: u32, hlc: &str| {
+        json!({"kind": "change", "entry": {"ops": [
+            {"type": "upsert", "table": "t", "rowId": "r", "columns": {"c": {"value": value, "hlc": hlc}}}
+        ]}})
+        .to_string()
+    };
+    let key = Key::from_bytes([7; 32]);
+    let mut scan = Scan::new(key.clone());
+    let mut read = |name: &str, body: &[u8]| {
+        fs::write(folder.path().join(name), body).unwrap();
+        scan.read(folder.path())
+    };
+    let sealed = interocitor_crypto::seal(&key, [1; 12], change(1, "2-a").as_bytes()).unwrap();
+    assert_eq!(read("a", &sealed), Ok(()));
+    assert_eq!(read("b", change(2, "3-a").as_bytes()), Ok(()));
+    assert_eq!(read("c", change(1, "2-a").as_bytes()), Ok(()), "a row is published again");
+    assert_eq!(read(".temporary", b"{"), Ok(()));
+    assert!(read("d", change(2, "2-a").as_bytes()).unwrap_err().contains("used before: t r c 2-a"));
+    assert!(read("a", change(10, "4-a").as_bytes()).unwrap_err().contains("another content"));
+    assert!(read("e", &sealed[..sealed.len() / 2]).unwrap_err().contains("e of"));
+    let foreign = interocitor_crypto::seal(&Key::from_bytes([8; 32]), [1; 12], b"{}").unwrap();
+    assert!(read("f", &foreign).is_err());
+    let snapshot = json!({"kind": "snapshot", "snapshot": {"tables": {"t": {"r": {
+        "_meta": {"table": "t", "rowId": "r"}, "payload": {"c": {"value": 3, "hlc": "3-a"}}
+    }}}}});
+    assert!(read("g", snapshot.to_string().as_bytes()).unwrap_err().contains("used before"));
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use interocitor_core::{Interocitor, Passphrase, StoreLocation, mailbox::FolderMailbox};
+use interocitor_core::{Compaction, Interocitor, Passphrase, StoreLocation, mailbox::FolderMailbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -24,6 +24,9 @@ use crate::{
 
 /// Kills between two looks of the other device.
 const LOOK_EVERY: u64 = 6;
+
+/// Rows that the other device writes when there is to be much to merge.
+const MANY: u64 = 400;
 
 /// Tables, and so processes that write at the same time.
 const WRITERS: usize = 2;
@@ -122,15 +125,16 @@ impl World {
             // The first processes of a mesh are killed while it is founded.
             let focus =
                 if kill == 1 { PHASES[self.rng.below(2)] } else { PHASES[self.rng.below(PHASES.len())] };
-            let told = self.strike(focus, tally);
             let place = format!("seed {}, kill {kill} ({focus:?})", self.seed);
+            self.prepare(focus, &place);
+            let told = self.strike(focus, tally, &place);
             self.account(told, tally, &place);
             self.scan.read(&self.mailbox()).unwrap_or_else(|fault| panic!("{place}: {fault}"));
-            self.let_time_pass();
+            if self.rng.chance(50) {
+                self.let_time_pass();
+            }
             if kill % LOOK_EVERY == 0 || kill == kills {
                 self.look(&place);
-            } else {
-                self.peer_writes();
             }
             tally.kills += 1;
         }
@@ -149,11 +153,12 @@ impl World {
             focus,
             batch_window_ms: [0, 20, 1000, 1000][self.rng.below(4)],
             auto_sync: self.rng.chance(25),
+            behind_ms: self.rng.next() % 4000,
         }
     }
 
     /// Lets a process live, and now and then a second one on the same store, and kills it.
-    fn strike(&mut self, focus: Phase, tally: &mut Tally) -> Vec<Vec<Line>> {
+    fn strike(&mut self, focus: Phase, tally: &mut Tally, place: &str) -> Vec<Vec<Line>> {
         let mut lives = vec![self.draw_life(0, focus)];
         if self.rng.chance(15) {
             lives.push(self.draw_life(1, Phase::Write));
@@ -161,21 +166,28 @@ impl World {
         let complaints = self.folder.path().join("complaints");
         let mut processes: Vec<Process<Line>> =
             lives.iter().map(|life| Process::start("life_of_a_writer", life, &complaints)).collect();
-        let mut wait = 1 + self.rng.below(if focus == Phase::Write { 150 } else { 4 });
+        let mut wait = 1 + self.rng.below(match focus {
+            Phase::Write => 150,
+            // The first pull of a process is the one that brings something.
+            focus if wants_peer(focus) => 1,
+            _ => 4,
+        });
         let mut since: BTreeMap<Phase, Instant> = BTreeMap::new();
         let came = processes[0].wait_for(|line| {
             since.retain(|phase, begin| {
                 let is_over = line.ends(*phase);
-                if is_over {
+                // A pull that brought nothing says nothing about one that brings much.
+                if is_over && !matches!(line, Line::Merged(0..200)) {
                     tally.note(*phase, begin.elapsed());
                 }
                 !is_over
             });
             since.extend(line.begins().map(|phase| (phase, Instant::now())));
             wait -= usize::from(line.begins() == Some(focus));
-            wait == 0
+            // The other process may have taken everything in already.
+            wait == 0 || (wants_peer(focus) && line.ends(Phase::Connect))
         });
-        assert!(came, "seed {}: a process ended by itself: {}", self.seed, self.complaints());
+        came.unwrap_or_else(|fault| panic!("{place}: {fault}"));
         let usual = u64::try_from(tally.usual(focus).as_micros()).unwrap();
         std::thread::sleep(Duration::from_micros(self.rng.next() % (usual + 1)));
         let pause = Duration::from_micros(self.rng.next() % 20_000);
@@ -209,7 +221,7 @@ impl World {
                     Line::Failed(fault) => {
                         panic!("{place}: a process failed: {fault}; {}", self.complaints())
                     }
-                    Line::Begin(_) | Line::End(_) => {}
+                    Line::Begin(_) | Line::End(_) | Line::Merged(_) => {}
                 }
             }
             for phase in phases {
@@ -292,26 +304,36 @@ impl World {
             db.shutdown().await.unwrap();
         });
         self.scan.read(&mailbox).unwrap_or_else(|fault| panic!("{place}: {fault}"));
-        self.peer_writes();
-        if self.rng.chance(40)
+    }
+
+    /// Makes sure that the next process finds something to do.
+    fn prepare(&mut self, focus: Phase, place: &str) {
+        if wants_peer(focus) && self.peer.is_none() {
+            self.look(place);
+        }
+        let rows = if wants_peer(focus) || self.rng.chance(30) { MANY } else { 4 };
+        self.peer_writes(rows);
+        if focus == Phase::Adopt
             && let Some(peer) = &self.peer
         {
-            self.runtime.block_on(peer.compact(Duration::ZERO)).unwrap();
+            self.let_time_pass();
+            self.scan.read(&self.mailbox()).unwrap_or_else(|fault| panic!("{place}: {fault}"));
+            let compacted = self.runtime.block_on(peer.compact(Duration::ZERO)).unwrap();
+            assert!(matches!(compacted, Compaction::Written { .. }), "{place}: {compacted:?}");
         }
     }
 
     /// Something for the next process to pull.
-    fn peer_writes(&mut self) {
+    fn peer_writes(&mut self, count: u64) {
         let Some(peer) = &self.peer else { return };
-        let count = if self.rng.chance(30) { 400 } else { 4 };
         let rng = &mut self.rng;
         let written = peer.batch(|batch| {
             for _ in 0..count {
-                let id = format!("p{}", rng.below(2000));
+                let id = format!("p{}", rng.below(600));
                 batch.table("peer").put(id.as_str(), &json!({ "v": rng.next() >> 12 }))?;
             }
             for _ in 0..3 {
-                batch.table("peer").delete(format!("p{}", rng.below(2000)))?;
+                batch.table("peer").delete(format!("p{}", rng.below(600)))?;
                 let id = format!("r{}", rng.below(12));
                 batch.table("w0").put(id.as_str(), &json!({ FOREIGN: rng.next() >> 12 }))?;
             }
@@ -323,11 +345,8 @@ impl World {
         });
     }
 
-    /// A compaction that was killed keeps others from it for ten minutes; sometimes they are over.
-    fn let_time_pass(&mut self) {
-        if self.rng.chance(50) {
-            return;
-        }
+    /// A compaction that was killed keeps others from it for ten minutes: they are over.
+    fn let_time_pass(&self) {
         let Ok(folder) = fs::read_dir(self.mailbox().join("Mesh")) else { return };
         for entry in folder {
             let path = entry.unwrap().path();
@@ -369,10 +388,16 @@ impl Line {
     fn ends(&self, phase: Phase) -> bool {
         match self {
             Line::End(ended) => *ended == phase,
+            Line::Merged(_) => phase == Phase::Merge,
             Line::Done(_) => matches!(phase, Phase::Write | Phase::Batch),
             _ => false,
         }
     }
+}
+
+/// Whether a process needs something from the other device to do this.
+fn wants_peer(focus: Phase) -> bool {
+    matches!(focus, Phase::Merge | Phase::Adopt)
 }
 
 /// SQLite's own opinion of a store.

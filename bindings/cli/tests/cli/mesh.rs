@@ -123,7 +123,7 @@ fn status_is_an_object() {
         (&json!(1), &json!("DECODE"))
     );
     let shown_again = status_lines(&device);
-    let line = "unreadable changes/001711785600000-0000-x-chg_1.json: ";
+    let line = "aside changes/001711785600000-0000-x-chg_1.json: ";
     assert!(shown_again.iter().any(|shown| shown.starts_with(line)), "{shown_again:?}");
     assert!(shown.contains(&"encryption on, the passphrase is saved".into()), "{shown:?}");
     assert!(!shown.concat().contains(&device.passphrase()));
