@@ -106,10 +106,47 @@ pub struct Config {
     pub connect_stage_timeout: Duration,
     /// Whether a connected handle polls and flushes by itself.
     pub auto_sync: bool,
+    /// When a handle that syncs by itself compacts, too; `None`: never. It never does beside clients of another
+    /// kind, since theirs may read files that are deleted, nor on a managed mesh that another device compacts.
+    pub auto_compact: Option<AutoCompaction>,
     /// Runs when a connect stalls.
     pub on_connect_stalled: Option<OnConnectStalled>,
     /// Time, randomness and tasks.
     pub host: Arc<dyn Host>,
+}
+
+/// When a device compacts by itself. The defaults are those of the JavaScript client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AutoCompaction {
+    /// So many batches published at once make a compaction follow.
+    pub batches: u32,
+    /// Of all devices about so many compact after such a flush, drawn by lot.
+    pub compactors: u32,
+    /// From the last batch to the count of the change files.
+    pub first_delay: Duration,
+    /// From the count to the compaction.
+    pub second_delay: Duration,
+    /// How much sooner or later each of the two may be.
+    pub jitter: Duration,
+    /// Up to so many change files need no compaction.
+    pub change_files: u64,
+    /// How long covered files are kept for slow peers.
+    pub grace: Duration,
+}
+
+impl Default for AutoCompaction {
+    fn default() -> Self {
+        Self {
+            batches: 50,
+            compactors: 10,
+            first_delay: Duration::from_mins(10),
+            second_delay: Duration::from_mins(15),
+            jitter: Duration::from_mins(5),
+            change_files: 2,
+            grace: Duration::from_hours(24),
+        }
+    }
 }
 
 impl Config {
@@ -140,6 +177,7 @@ impl Config {
             poll_interval: Duration::from_secs(30),
             connect_stage_timeout: Duration::from_secs(15),
             auto_sync: true,
+            auto_compact: Some(AutoCompaction::default()),
             on_connect_stalled: None,
             host: Arc::new(TokioHost),
         }

@@ -142,6 +142,16 @@ pub enum Event {
     /// Another client had put an older or another mesh in the place of ours; ours is in force again.
     #[serde(rename = "remote:repaired")]
     RemoteRepaired { generation: u64, found_generation: u64 },
+    /// A compaction by itself begins; `trigger` is `immediate` or `delayed`.
+    #[serde(rename = "compact:auto:start")]
+    CompactAutoStart { trigger: &'static str },
+    #[serde(rename = "compact:auto:complete")]
+    CompactAutoComplete { trigger: &'static str, epoch: u64, deleted: u64 },
+    /// It was left to others: `sampling`, `other-clients`, `not-the-writer` or `overtaken`.
+    #[serde(rename = "compact:auto:skip")]
+    CompactAutoSkip { trigger: &'static str, reason: &'static str },
+    #[serde(rename = "compact:auto:error")]
+    CompactAutoError { code: String, error: String },
     /// The mailbox refused or failed; tried again after the wait.
     #[serde(rename = "remote:access")]
     RemoteAccess { kind: String, error: String, retry_in_ms: u64 },

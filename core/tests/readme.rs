@@ -74,7 +74,7 @@ const CODES: [&str; 33] = [
 ];
 
 /// Events that report no problem. Every other one has its line in the README.
-const ORDINARY: [&str; 21] = [
+const ORDINARY: [&str; 24] = [
     "change",
     "delete",
     "sync:start",
@@ -94,6 +94,9 @@ const ORDINARY: [&str; 21] = [
     "encryption:resolved",
     "credentials:restored",
     "credentials:persisted",
+    "compact:auto:start",
+    "compact:auto:complete",
+    "compact:auto:skip",
     "trace:manifest",
     "trace:head",
 ];

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     Connection, Inner, Interocitor,
+    autocompact::AutoCompactor,
     rhythm::{HIDDEN, Rhythm},
 };
 use crate::{
@@ -123,6 +124,7 @@ impl Driver {
             debounce: config.flush_debounce,
             threshold: config.flush_threshold,
             rhythm: Rhythm::new(config.poll_interval),
+            compactor: AutoCompactor::new(config.auto_compact.clone()),
             timer: config.host.sleep(config.poll_interval),
             looks: if inner.ctx.store.path().is_some() { LOOKS } else { 0 },
             poked_ms: None,
@@ -174,6 +176,7 @@ struct Task {
     debounce: Duration,
     threshold: u32,
     rhythm: Rhythm,
+    compactor: AutoCompactor,
     /// Runs out when the next exchange is due.
     timer: BoxFuture<'static, ()>,
     /// Looks left at what other processes do.
@@ -190,8 +193,12 @@ impl Task {
     async fn run(mut self) {
         while let Some(cause) = self.wait().await {
             let Some(inner) = self.inner.upgrade() else { return };
-            self.signals.queued.store(0, Ordering::Release);
-            match self.step(&inner, cause).await {
+            let batches = self.signals.queued.swap(0, Ordering::AcqRel);
+            let done = self.step(&inner, cause).await;
+            if matches!(done, Ok(Done::Exchanged { .. } | Done::Published)) {
+                self.compactor.run(&inner, batches).await;
+            }
+            match done {
                 Ok(Done::Exchanged { rows }) => self.rhythm.polled(rows),
                 Ok(Done::Published) => {
                     self.rhythm.succeeded();

@@ -268,6 +268,14 @@ impl Inner {
         Ok(round)
     }
 
+    /// One step of the background task, which holds the lease.
+    pub(super) async fn in_background<T>(
+        &self,
+        work: impl AsyncFnOnce(&Arc<Link>) -> Result<T>,
+    ) -> Result<T> {
+        self.exchange_as_holder(work).await
+    }
+
     /// Publishes what waits, and nothing else; tells whether the mailbox has news that are worth a pull.
     pub(super) async fn publish_in_background(&self) -> Result<bool> {
         self.exchange_as_holder(async |link| Ok(flush::flush(&self.ctx, link).await?.has_news)).await

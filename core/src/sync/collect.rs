@@ -34,11 +34,8 @@ impl Collection {
     ) -> Result<Self> {
         let now_ms = ctx.host.now_ms();
         let kept = tx.floor()?.max(manifest.floor.clone());
-        let counts = |record: &&DeviceRecord| {
-            let age = record.last_seen_ms().map_or(0, |seen| now_ms.saturating_sub(seen));
-            !record.retired() && age <= manifest.grace_ms
-        };
-        let active: Vec<&DeviceRecord> = records.iter().filter(counts).collect();
+        let active: Vec<&DeviceRecord> =
+            records.iter().filter(|record| record.counts(now_ms, manifest.grace_ms)).collect();
         if !active.iter().any(|record| record.device_id() == *ctx.device_id()) {
             return Ok(Self { floor: kept, merged: None });
         }

@@ -55,11 +55,49 @@ pub(crate) enum Compacted {
     Overtaken,
 }
 
+/// Whether this device should compact without being told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suitability {
+    Suits {
+        /// Devices of the mesh that are not away or retired.
+        devices: u64,
+    },
+    /// The mesh is managed by another device.
+    NotTheWriter,
+    /// There are clients that fail where a file that they listed is deleted.
+    OtherClients,
+}
+
+/// Looks at who else is in the mesh.
+pub(crate) async fn suitability(ctx: &Context, link: &Link) -> Result<Suitability> {
+    let manifest = manifest::expect(ctx, link, "compact").await?;
+    if is_anothers(ctx, &manifest) {
+        return Ok(Suitability::NotTheWriter);
+    }
+    let now_ms = ctx.host.now_ms();
+    let records = device::list(link).await?;
+    let live: Vec<_> = records.iter().filter(|record| record.counts(now_ms, manifest.grace_ms)).collect();
+    Ok(if live.iter().all(|record| record.is_native()) {
+        Suitability::Suits { devices: live.len() as u64 }
+    } else {
+        Suitability::OtherClients
+    })
+}
+
+/// Number of change files in the mailbox.
+pub(crate) async fn count_changes(link: &Link) -> Result<u64> {
+    Ok(link.list_changes().await?.iter().filter(|file| is_change_name(&file.name)).count() as u64)
+}
+
+fn is_anothers(ctx: &Context, manifest: &Manifest) -> bool {
+    manifest.managed && *ctx.device_id() != *manifest.server_id
+}
+
 /// Publishes and pulls everything, then compacts.
 pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duration) -> Result<Compacted> {
     link.forget_manifest();
     let manifest = manifest::expect(ctx, link, "compact").await?;
-    if manifest.managed && *ctx.device_id() != *manifest.server_id {
+    if is_anothers(ctx, &manifest) {
         return Err(Error::WriterMismatch {
             writer: manifest.server_id.clone(),
             configured: ctx.device_id().into_owned(),

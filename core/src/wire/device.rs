@@ -58,6 +58,12 @@ impl DeviceRecord {
         self.0.text("lastSeenAt").as_deref().and_then(parse_iso_time)
     }
 
+    /// Whether the mesh waits for this device: it is not retired, and not away for longer than the grace.
+    pub(crate) fn counts(&self, now_ms: u64, grace_ms: u64) -> bool {
+        let age = self.last_seen_ms().map_or(0, |seen| now_ms.saturating_sub(seen));
+        !self.retired() && age <= grace_ms
+    }
+
     pub(crate) fn observed_epoch(&self) -> Option<u64> {
         self.0.integer("observedEpoch")
     }
