@@ -93,6 +93,7 @@ impl Device {
     }
 
     /// Another device like this one, with a store of its own.
+    #[must_use]
     pub fn twin(
         &self,
         world: &Arc<World>,
@@ -102,6 +103,14 @@ impl Device {
         index: usize,
     ) -> Self {
         Self::new(world, remote, folder, seed, index, self.traits.clone())
+    }
+
+    /// It does only what it is told, at once, by a clock that is right.
+    pub fn make_quiet(&mut self) {
+        self.traits.auto_sync = false;
+        self.traits.batch_window = Duration::ZERO;
+        self.traits.publish = Publish::FullRows;
+        self.host.set_skew(0);
     }
 
     /// How wrong a wall clock is, ms: mostly seconds, at times hours or years.
@@ -260,13 +269,16 @@ fn object(columns: &[(String, Value)]) -> Value {
     Value::Object(columns.iter().cloned().collect::<Map<_, _>>())
 }
 
+/// Table, row and columns of a write; without columns a deletion.
+type WrittenRow = (&'static str, String, Vec<(String, Value)>);
+
 /// Tells the oracle of writes that returned, in the very poll in which they did.
 fn tell(
     db: &Interocitor,
     device: usize,
     oracle: &Shared,
     outcome: Result<(), Error>,
-    written: &[(&'static str, String, Vec<(String, Value)>)],
+    written: &[WrittenRow],
 ) {
     let mut oracle = oracle.borrow_mut();
     match outcome {

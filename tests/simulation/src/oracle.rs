@@ -204,11 +204,17 @@ impl Oracle {
         }
     }
 
-    /// A device says that nothing waits.
-    pub fn nothing_waits(&mut self, device: usize, remote: &Remote) {
+    /// A device says that nothing waits; `is_settled` knows what it keeps in another way.
+    pub fn nothing_waits(
+        &mut self,
+        device: usize,
+        remote: &Remote,
+        is_settled: &dyn Fn(&Acknowledged) -> bool,
+    ) {
         self.read(remote);
-        let waiting = self.acknowledged.iter().find(|write| write.device == device && !write.is_published);
-        if let Some(write) = waiting {
+        let mut waiting =
+            self.acknowledged.iter().filter(|write| write.device == device && !write.is_published);
+        if let Some(write) = waiting.find(|write| !is_settled(write)) {
             let rule = format!("d{device} says that nothing is pending, but {write:?} is not in the mailbox");
             self.accuse(rule);
         }

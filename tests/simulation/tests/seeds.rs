@@ -2,6 +2,12 @@
 //!
 //! `SIMULATION_SEEDS` sets how many (300 where it is not set), `SIMULATION_FROM` the first one;
 //! `SIMULATION_SEED` runs that one alone and prints everything that happened.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{
     fmt::Write as _,
@@ -15,8 +21,9 @@ use std::{
 };
 
 use interocitor_simulation::{
+    plan::{Outcome, Plan},
     regressions::{KNOWN_FAILURES, REGRESSIONS},
-    simulation::{Outcome, Plan, Simulation, run},
+    simulation::{Simulation, run},
 };
 use serde_json::Value;
 
