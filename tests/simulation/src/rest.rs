@@ -128,11 +128,11 @@ impl Simulation {
         let kept = self.kept();
         let is_kept = |value: &str| is_named(&kept, value);
         if guarantees.keeps_writes {
-            self.oracle.borrow().check_promises(&rows, None, &is_kept)?;
+            self.oracle.borrow().check_promises(&rows, None, guarantees.keeps_deletes, &is_kept)?;
         }
         for at in 0..self.devices.len() {
             // Whatever becomes of the mailbox, its writer has it.
-            self.oracle.borrow().check_promises(&self.rows(at)?, Some(at), &is_kept)?;
+            self.oracle.borrow().check_promises(&self.rows(at)?, Some(at), true, &is_kept)?;
         }
         for at in 0..self.devices.len() {
             self.check_status(at);

@@ -221,7 +221,7 @@ impl Simulation {
 
     /// Compares what a device says of itself with what was seen of it.
     fn sample(&mut self, device: usize) {
-        if !self.rng.permille(150) {
+        if !self.rng.permille(80) {
             return;
         }
         self.check_status(device);
@@ -277,35 +277,35 @@ impl Simulation {
                 let device = &mut self.devices[at];
                 device.write(&mut self.executor, &self.oracle, &mut self.rng);
             }
-            580..820 if !is_busy => self.ask(at),
-            820..850 if !is_busy => self.compact(at),
-            850..880 => {
+            580..750 if !is_busy => self.ask(at),
+            750..768 if !is_busy => self.compact(at),
+            800..820 => {
                 let points = 1 + self.rng.below(40);
                 self.world.arm(at, points);
             }
-            880..890 => self.kill(at),
-            890..910 => self.suspend(at),
-            910..925 => {
+            820..825 => self.kill(at),
+            825..833 => self.suspend(at),
+            833..845 => {
                 let is_foreground = self.rng.permille(500);
                 if let Some(db) = self.devices[at].awake() {
                     db.set_foreground(is_foreground);
                 }
             }
-            925..935 => {
+            845..855 => {
                 let skew = Device::skew(&mut self.rng);
                 self.world.trace(format_args!("d{at} clock jumps to {skew}"));
                 self.devices[at].host.set_skew(skew);
             }
-            935..950 => {
+            855..867 => {
                 let span = self.rng.pick(&[30_000, 3_600_000, 20 * 86_400_000]);
                 self.world.trace(format_args!("d{at} offline for {span}"));
                 self.devices[at].offline_until = Some(now_ms + self.rng.below(span));
                 self.devices[at].view.set_offline(true);
             }
-            950..960 => self.shut_down(at),
-            960..964 => return self.copy(at),
-            964..968 => return self.wipe(at),
-            968..976 => self.change_weather(),
+            867..873 => self.shut_down(at),
+            873..877 => return self.copy(at),
+            877..881 => return self.wipe(at),
+            881..890 => self.change_weather(),
             _ => {}
         }
         Ok(())
