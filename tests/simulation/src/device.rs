@@ -26,9 +26,8 @@ use crate::{
 /// The passphrase of every encrypted mesh.
 pub const PASSPHRASE: &str = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE";
 
-/// Tables, rows and columns are few, so that writes meet.
+/// Tables and columns are few, so that writes meet.
 const TABLES: [&str; 2] = ["todos", "notes"];
-const ROWS: u64 = 6;
 const COLUMNS: [&str; 3] = ["a", "b", "c"];
 
 /// What a device is like, for all of its life.
@@ -42,6 +41,9 @@ pub struct Traits {
     pub batch_window: Duration,
     /// Whether the mesh is encrypted.
     pub encrypted: bool,
+    /// Rows of a table that are written: where they are few, writes meet; where they are many, nothing that was
+    /// lost is healed by the next write.
+    pub rows: u64,
 }
 
 /// One device.
@@ -220,7 +222,8 @@ impl Device {
     pub fn write(&mut self, executor: &mut Executor, oracle: &Shared, rng: &mut Rng) {
         let Some(db) = self.awake().cloned() else { return };
         let device = self.index;
-        let place = |rng: &mut Rng| (TABLES[rng.index(2)], format!("r{}", rng.below(ROWS)));
+        let rows = self.traits.rows;
+        let place = |rng: &mut Rng| (TABLES[rng.index(2)], format!("r{}", rng.below(rows)));
         let (table, row) = place(rng);
         let oracle = oracle.clone();
         match rng.below(20) {

@@ -16,6 +16,8 @@ pub struct Plan {
     pub steps: usize,
     /// A JavaScript peer among them.
     pub peer: Option<(Kind, Habits)>,
+    /// Compactions come one upon the other.
+    pub is_compacting_much: bool,
     /// Lines of the trace that are kept for a report.
     pub trace: usize,
 }
@@ -29,7 +31,7 @@ impl Plan {
             15 => Some((Kind::New, habits(seed / 16))),
             _ => None,
         };
-        Self { seed, devices: 4, steps: 200, peer, trace: 80 }
+        Self { seed, devices: 4, steps: 200, peer, is_compacting_much: seed % 4 == 1, trace: 80 }
     }
 }
 

@@ -90,9 +90,10 @@ impl Simulation {
         // One mode for a whole mesh, as an app configures it.
         let publish = if rng.permille(300) { Publish::ChangedColumns } else { Publish::FullRows };
         let batch_window = Duration::from_millis(rng.pick(&[0, 1000, 1000]));
+        let rows = rng.pick(&[3, 6, 40, 40]);
         let mut devices = Vec::new();
         for index in 0..plan.devices {
-            let traits = Traits { auto_sync: rng.permille(300), publish, batch_window, encrypted };
+            let traits = Traits { auto_sync: rng.permille(300), publish, batch_window, encrypted, rows };
             devices.push(Device::new(&world, &remote, folder.path(), plan.seed, index, traits));
         }
         let peer = plan.peer.map(|(kind, habits)| Peer::new(kind, habits, plan.seed, codec.clone()));
@@ -272,6 +273,10 @@ impl Simulation {
         }
         // A user who waits for several answers does not ask for more.
         let is_busy = self.executor.count(at) > 5;
+        if self.plan.is_compacting_much && !is_busy && self.rng.permille(60) {
+            self.compact(at);
+            return Ok(());
+        }
         match self.rng.below(1000) {
             0..580 => {
                 let device = &mut self.devices[at];
