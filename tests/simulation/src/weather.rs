@@ -80,6 +80,8 @@ pub enum Fault {
     Doubles,
     /// The body that is read ends early.
     Cuts,
+    /// It arrives so much later, ms.
+    Dawdles(u64),
 }
 
 /// What becomes of one call.
@@ -101,6 +103,7 @@ impl From<Fault> for Fate {
             Fault::LosesAnswer => fate.lost = error,
             Fault::Doubles => fate.is_doubled = true,
             Fault::Cuts => fate.is_cut = true,
+            Fault::Dawdles(ms) => fate.waits.0 = ms,
         }
         fate
     }

@@ -6,19 +6,29 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
-use interocitor_core::{Compaction, Interocitor, Status};
+use interocitor_core::{Compaction, Interocitor, Status, mailbox::Capabilities};
 use interocitor_simulation::{
+    oracle::Verdict,
     peers::{Habits, Kind, NUMBER, Peer},
     reference::Rows,
     simulation::Simulation,
-    weather::Fault,
+    weather::{Fault, Weather},
     wire::Codec,
 };
 use serde_json::{Value, json};
 
 const HOUR_MS: u64 = 3_600_000;
+
+/// A story whose end is known to be wrong: told past the test runner, which keeps what passing tests print.
+fn is_known_to_fail(why: &str, story: fn() -> Verdict) {
+    let told = match story() {
+        Err(rule) => format!("KNOWN FAILURE: {why}\n  {rule}\n"),
+        Ok(()) => format!("no longer a known failure, let it be a test: {why}\n"),
+    };
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+}
 
 fn quiet(devices: usize) -> Simulation {
     let mut mesh = Simulation::quiet(2, devices).unwrap();
@@ -124,6 +134,40 @@ fn a_restored_backup_is_a_device_of_its_own() {
         mesh.with(at, move |db| async move { db.table("todos").put("r", &json!({"a": value})).await });
     }
     mesh.finish().unwrap();
+}
+
+/// Two compactors where creating is a check and then a write: the later one writes its manifest over that of the
+/// earlier one, which was in force already.
+#[test]
+fn a_manifest_that_is_written_over_another_loses_nobody_a_write() {
+    is_known_to_fail(
+        "where creating is not exclusive, who took over the overwritten manifest never reads the one in its place: \
+         same pointer, same epoch",
+        a_manifest_is_written_over_another,
+    );
+}
+
+fn a_manifest_is_written_over_another() -> Verdict {
+    let mut mesh = quiet(3);
+    mesh.remote.set_weather(Weather::calm(Capabilities::default()));
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    (0..3).for_each(|at| sync(&mut mesh, at));
+    // The first has read everything and written its snapshot; on its way the second publishes, and compacts too.
+    mesh.remote.order("write", "mainline/", Fault::Dawdles(5_000));
+    begin_compacting(&mut mesh, 0);
+    mesh.executor.run_for(1_000);
+    put(&mut mesh, 1, "s", json!({"a": 2}));
+    mesh.remote.order("create", "manifest-2.json", Fault::Dawdles(20_000));
+    begin_compacting(&mut mesh, 1);
+    mesh.executor.run_for(60_000);
+    mesh.finish()
+}
+
+fn begin_compacting(mesh: &mut Simulation, at: usize) {
+    let db = mesh.devices[at].db.clone().unwrap();
+    mesh.executor.add(at, async move {
+        db.compact(Duration::ZERO).await.unwrap();
+    });
 }
 
 fn peer(kind: Kind) -> Peer {
