@@ -26,9 +26,8 @@ use crate::{
 /// The passphrase of every encrypted mesh.
 pub const PASSPHRASE: &str = "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE";
 
-/// Tables, rows and columns are few, so that writes meet.
+/// Tables and columns are few, so that writes meet.
 const TABLES: [&str; 2] = ["todos", "notes"];
-const ROWS: u64 = 6;
 const COLUMNS: [&str; 3] = ["a", "b", "c"];
 
 /// What a device is like, for all of its life.
@@ -42,6 +41,9 @@ pub struct Traits {
     pub batch_window: Duration,
     /// Whether the mesh is encrypted.
     pub encrypted: bool,
+    /// Rows of a table that are written: where they are few, writes meet; where they are many, nothing that was
+    /// lost is healed by the next write.
+    pub rows: u64,
 }
 
 /// One device.
@@ -93,6 +95,7 @@ impl Device {
     }
 
     /// Another device like this one, with a store of its own.
+    #[must_use]
     pub fn twin(
         &self,
         world: &Arc<World>,
@@ -102,6 +105,14 @@ impl Device {
         index: usize,
     ) -> Self {
         Self::new(world, remote, folder, seed, index, self.traits.clone())
+    }
+
+    /// It does only what it is told, at once, by a clock that is right.
+    pub fn make_quiet(&mut self) {
+        self.traits.auto_sync = false;
+        self.traits.batch_window = Duration::ZERO;
+        self.traits.publish = Publish::FullRows;
+        self.host.set_skew(0);
     }
 
     /// How wrong a wall clock is, ms: mostly seconds, at times hours or years.
@@ -211,7 +222,8 @@ impl Device {
     pub fn write(&mut self, executor: &mut Executor, oracle: &Shared, rng: &mut Rng) {
         let Some(db) = self.awake().cloned() else { return };
         let device = self.index;
-        let place = |rng: &mut Rng| (TABLES[rng.index(2)], format!("r{}", rng.below(ROWS)));
+        let rows = self.traits.rows;
+        let place = |rng: &mut Rng| (TABLES[rng.index(2)], format!("r{}", rng.below(rows)));
         let (table, row) = place(rng);
         let oracle = oracle.clone();
         match rng.below(20) {
@@ -260,13 +272,16 @@ fn object(columns: &[(String, Value)]) -> Value {
     Value::Object(columns.iter().cloned().collect::<Map<_, _>>())
 }
 
+/// Table, row and columns of a write; without columns a deletion.
+type WrittenRow = (&'static str, String, Vec<(String, Value)>);
+
 /// Tells the oracle of writes that returned, in the very poll in which they did.
 fn tell(
     db: &Interocitor,
     device: usize,
     oracle: &Shared,
     outcome: Result<(), Error>,
-    written: &[(&'static str, String, Vec<(String, Value)>)],
+    written: &[WrittenRow],
 ) {
     let mut oracle = oracle.borrow_mut();
     match outcome {

@@ -19,7 +19,7 @@ use interocitor_core::mailbox::{
 
 use crate::{
     rng::Rng,
-    weather::{Fate, Weather},
+    weather::{Fate, Fault, Weather},
     world::{World, yield_once},
 };
 
@@ -45,7 +45,7 @@ struct Stored {
 }
 
 struct Files {
-    files: BTreeMap<String, Stored>,
+    here: BTreeMap<String, Stored>,
     /// Deleted files with the time of their end: stale listings still show them.
     gone: BTreeMap<String, (Stored, u64)>,
     folders: BTreeSet<String>,
@@ -53,6 +53,8 @@ struct Files {
     weather: Weather,
     is_full: bool,
     faults: Rng,
+    /// Faults ordered by a story: by operation and a part of the path, each for one call.
+    ordered: Vec<(&'static str, String, Fault)>,
     log: Vec<Written>,
 }
 
@@ -64,7 +66,7 @@ pub struct Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("files", &self.files().files.len()).finish_non_exhaustive()
+        f.debug_struct("Remote").field("files", &self.files().here.len()).finish_non_exhaustive()
     }
 }
 
@@ -74,13 +76,14 @@ impl Remote {
         Arc::new(Self {
             world: Arc::clone(world),
             files: Mutex::new(Files {
-                files: BTreeMap::new(),
+                here: BTreeMap::new(),
                 gone: BTreeMap::new(),
                 folders: BTreeSet::new(),
                 version: 0,
                 weather,
                 is_full: false,
                 faults: Rng::new(seed, "faults"),
+                ordered: Vec::new(),
                 log: Vec::new(),
             }),
         })
@@ -93,6 +96,11 @@ impl Remote {
     /// From now on the weather is another one.
     pub fn set_weather(&self, weather: Weather) {
         self.files().weather = weather;
+    }
+
+    /// The next call of an operation on a path that holds `part` meets a fault.
+    pub fn order(&self, operation: &'static str, part: &str, fault: Fault) {
+        self.files().ordered.push((operation, part.to_owned(), fault));
     }
 
     /// The mailbox takes no more bytes, or does again.
@@ -112,19 +120,19 @@ impl Remote {
 
     /// Every file as it truly is.
     pub fn truth(&self) -> BTreeMap<String, Bytes> {
-        self.files().files.iter().map(|(path, stored)| (path.clone(), stored.body.clone())).collect()
+        self.files().here.iter().map(|(path, stored)| (path.clone(), stored.body.clone())).collect()
     }
 
     /// A file as it truly is.
     pub fn file(&self, path: &str) -> Option<Bytes> {
-        self.files().files.get(path).map(|stored| stored.body.clone())
+        self.files().here.get(path).map(|stored| stored.body.clone())
     }
 
     /// Names of the files directly in a folder, as they truly are.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let prefix = format!("{folder}/");
         let files = self.files();
-        let names = files.files.keys().filter_map(|path| path.strip_prefix(&prefix));
+        let names = files.here.keys().filter_map(|path| path.strip_prefix(&prefix));
         names.filter(|name| !name.contains('/')).map(str::to_owned).collect()
     }
 
@@ -161,12 +169,12 @@ impl Files {
         }
         self.log.push(Written { path: path.to_owned(), body: body.clone(), at_ms: now_ms, by });
         // An overwritten file keeps its place in listings.
-        let at_ms = self.files.get(path).map_or(now_ms, |before| before.at_ms);
-        self.files.insert(path.to_owned(), Stored { body, version: self.version, at_ms, by });
+        let at_ms = self.here.get(path).map_or(now_ms, |before| before.at_ms);
+        self.here.insert(path.to_owned(), Stored { body, version: self.version, at_ms, by });
     }
 
     fn remove(&mut self, now_ms: u64, path: &str) {
-        if let Some(stored) = self.files.remove(path) {
+        if let Some(stored) = self.here.remove(path) {
             self.gone.insert(path.to_owned(), (stored, now_ms));
         }
     }
@@ -191,14 +199,13 @@ impl Files {
             etag: Some(format!("v{}", stored.version)),
         };
         let shown = self
-            .files
+            .here
             .iter()
             .filter(|(path, stored)| stored.by == device || stored.at_ms + self.lag(path, device) <= now_ms);
         let ghosts = self.gone.iter().filter(|(path, (stored, end_ms))| {
             stored.at_ms + self.lag(path, device) <= now_ms && end_ms + self.lag(path, device) > now_ms
         });
         shown
-            .map(|(path, stored)| (path, stored))
             .chain(ghosts.map(|(path, (stored, _))| (path, stored)))
             .filter_map(|(path, stored)| Some(entry(path, name(path)?, stored)))
             .collect()
@@ -271,8 +278,9 @@ impl View {
     ) -> MailboxResult<T> {
         let fate = {
             let mut files = self.remote.files();
-            let Files { weather, faults, .. } = &mut *files;
-            Fate::draw(weather, faults)
+            let Files { weather, faults, ordered, .. } = &mut *files;
+            let here = ordered.iter().position(|(what, part, _)| *what == operation && path.contains(part));
+            here.map_or_else(|| Fate::draw(weather, faults), |at| ordered.remove(at).2.into())
         };
         self.pause(fate.waits.0).await;
         self.crash_point("before", operation, path).await;
@@ -321,7 +329,7 @@ impl View {
             Condition::Version(_) => !capabilities.conditional_replace,
         };
         let check = |files: &Files| {
-            let stored = files.files.get(path);
+            let stored = files.here.get(path);
             let kind = match condition {
                 Condition::Absent if stored.is_some() => MailboxErrorKind::AlreadyExists,
                 Condition::Version(etag)
@@ -417,7 +425,7 @@ impl StorageAdapter for View {
     }
 
     async fn read_file(&self, path: &str) -> MailboxResult<Bytes> {
-        self.call("read", path, |files, _, fate| match files.files.get(path) {
+        self.call("read", path, |files, _, fate| match files.here.get(path) {
             Some(stored) if fate.is_cut => Ok(stored.body.slice(..stored.body.len() / 2)),
             Some(stored) => Ok(stored.body.clone()),
             None => Err(MailboxError::new(MailboxErrorKind::NotFound, "read", path, "not found")),
@@ -448,7 +456,7 @@ impl StorageAdapter for View {
     async fn metadata(&self, path: &str) -> MailboxResult<Option<FileEntry>> {
         let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         self.call("metadata", path, |files, _, _| {
-            Ok(files.files.get(path).map(|stored| FileEntry {
+            Ok(files.here.get(path).map(|stored| FileEntry {
                 name,
                 path: path.to_owned(),
                 size: Some(stored.body.len() as u64),

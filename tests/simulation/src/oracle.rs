@@ -178,19 +178,20 @@ impl Oracle {
                 Snapshot::read(&payload).map(|snapshot| snapshot.rows)
             };
             match ops {
-                Some(ops) => ops.iter().for_each(|op| self.note_op(op)),
+                Some(ops) => {
+                    ops.iter().for_each(|op| self.note_op(op));
+                    if is_change {
+                        self.published(&ops);
+                    }
+                }
                 None => self.accuse(format!("{} was published, but is not in form", file.path)),
-            }
-            if is_change {
-                self.published(&payload);
             }
         }
     }
 
     /// Marks the acknowledged writes that a change file publishes.
-    fn published(&mut self, payload: &Value) {
-        let Some(change) = Change::read(payload) else { return };
-        for op in &change.ops {
+    fn published(&mut self, ops: &[Op]) {
+        for op in ops {
             let place = (&op.table, &op.row);
             for write in self.acknowledged.iter_mut().filter(|write| !write.is_published) {
                 if (&write.place.0, &write.place.1) != place {
@@ -205,11 +206,17 @@ impl Oracle {
         }
     }
 
-    /// A device says that nothing waits.
-    pub fn nothing_waits(&mut self, device: usize, remote: &Remote) {
+    /// A device says that nothing waits; `is_settled` knows what it keeps in another way.
+    pub fn nothing_waits(
+        &mut self,
+        device: usize,
+        remote: &Remote,
+        is_settled: &dyn Fn(&Acknowledged) -> bool,
+    ) {
         self.read(remote);
-        let waiting = self.acknowledged.iter().find(|write| write.device == device && !write.is_published);
-        if let Some(write) = waiting {
+        let mut waiting =
+            self.acknowledged.iter().filter(|write| write.device == device && !write.is_published);
+        if let Some(write) = waiting.find(|write| !is_settled(write)) {
             let rule = format!("d{device} says that nothing is pending, but {write:?} is not in the mailbox");
             self.accuse(rule);
         }
@@ -229,10 +236,19 @@ impl Oracle {
     }
 
     /// Every acknowledged write (of one device, where that is given) is in the final state, beaten, or in the
-    /// keeping of `kept`.
-    pub fn check_promises(&self, rows: &Rows, of: Option<usize>, kept: &dyn Fn(&str) -> bool) -> Verdict {
+    /// keeping of `kept`. Without `deletions`, those are left out.
+    pub fn check_promises(
+        &self,
+        rows: &Rows,
+        of: Option<usize>,
+        deletions: bool,
+        kept: &dyn Fn(&str) -> bool,
+    ) -> Verdict {
         let deletes = self.last_deletes();
-        for write in self.acknowledged.iter().filter(|write| of.is_none_or(|device| write.device == device)) {
+        let is_meant = |write: &&Acknowledged| {
+            of.is_none_or(|device| write.device == device) && (deletions || write.cell.is_some())
+        };
+        for write in self.acknowledged.iter().filter(is_meant) {
             let deleted = deletes.get(&write.place);
             let is_deleted = deleted.is_some_and(|deleted| *deleted >= write.clock);
             let row = rows.get(&write.place);

@@ -1,17 +1,18 @@
 //! One run: a mesh of devices, steps by seed, quiescence, verdict.
 
-use std::{cell::RefCell, fmt::Write as _, path::Path, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use interocitor_core::{Connection, ErrorCode, config::Publish};
+use interocitor_core::{Connection, ErrorCode, Interocitor, config::Publish, mailbox::Capabilities};
 use interocitor_crypto::Passphrase;
 use tempfile::TempDir;
 
 use crate::{
     device::{Device, PASSPHRASE, Shared, Traits, is_expected},
     mailbox::Remote,
-    oracle::{Oracle, Verdict, differs},
-    peers::{Guarantees, Habits, Kind, Peer},
+    oracle::{Oracle, Verdict},
+    peers::Peer,
+    plan::{Outcome, Plan},
     reference::{Rows, rows_of},
     rng::Rng,
     weather::Weather,
@@ -19,61 +20,13 @@ use crate::{
     world::{Executor, World},
 };
 
-/// What a run is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Decides everything.
-    pub seed: u64,
-    /// Devices at the beginning.
-    pub devices: usize,
-    /// Steps of each of them.
-    pub steps: usize,
-    /// A JavaScript peer among them.
-    pub peer: Option<(Kind, Habits)>,
-    /// Lines of the trace that are kept for a report.
-    pub trace: usize,
-}
-
-impl Plan {
-    /// The plan of a seed: four devices and 200 steps each; every eighth mesh has a B10 or a NEW peer.
-    pub fn of(seed: u64) -> Self {
-        let habits = |number: u64| Habits { compacts: number % 2 == 1, founds_anew: number % 8 == 6 };
-        let peer = match seed % 16 {
-            7 => Some((Kind::B10, habits(seed / 16))),
-            15 => Some((Kind::New, habits(seed / 16))),
-            _ => None,
-        };
-        Self { seed, devices: 4, steps: 200, peer, trace: 80 }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Whether every rule held.
-    pub verdict: Verdict,
-    /// The digest of everything that happened.
-    pub log_hash: String,
-    /// The last things that happened.
-    pub trace: Vec<String>,
-    /// Writes that were acknowledged.
-    pub acknowledged: usize,
-    /// Processes that crashed.
-    pub crashes: usize,
-    /// Snapshots that were written.
-    pub compactions: usize,
-}
-
 /// Most devices of a run, clones included.
 const MOST_DEVICES: usize = 7;
-
-/// Exchanges of every device until a mesh must be at rest.
-const ROUNDS: usize = 40;
 
 /// A mesh under way.
 #[derive(Debug)]
 pub struct Simulation {
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// Virtual time.
     pub world: Arc<World>,
     /// The mailbox.
@@ -84,21 +37,18 @@ pub struct Simulation {
     pub devices: Vec<Device>,
     /// What was promised.
     pub oracle: Shared,
-    peer: Option<Peer>,
-    folder: TempDir,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) folder: TempDir,
     rng: Rng,
-    weather: Weather,
+    pub(crate) weather: Weather,
     is_stormy: bool,
     crashes: usize,
 }
 
-/// What an app sees of rows: not when a row that lives was deleted before.
-fn shown(rows: &Rows) -> Rows {
-    let mut shown = rows.clone();
-    for row in shown.values_mut().filter(|row| !row.cells.is_empty()) {
-        row.deleted = None;
-    }
-    shown
+/// Whether a text names a value, and not one whose name only begins like it.
+pub(crate) fn is_named(text: &str, value: &str) -> bool {
+    let mut found = text.match_indices(value).map(|(at, _)| &text[at + value.len()..]);
+    !value.is_empty() && found.any(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
 /// Runs a plan to its end.
@@ -140,9 +90,10 @@ impl Simulation {
         // One mode for a whole mesh, as an app configures it.
         let publish = if rng.permille(300) { Publish::ChangedColumns } else { Publish::FullRows };
         let batch_window = Duration::from_millis(rng.pick(&[0, 1000, 1000]));
+        let rows = rng.pick(&[3, 6, 40, 40]);
         let mut devices = Vec::new();
         for index in 0..plan.devices {
-            let traits = Traits { auto_sync: rng.permille(300), publish, batch_window, encrypted };
+            let traits = Traits { auto_sync: rng.permille(300), publish, batch_window, encrypted, rows };
             devices.push(Device::new(&world, &remote, folder.path(), plan.seed, index, traits));
         }
         let peer = plan.peer.map(|(kind, habits)| Peer::new(kind, habits, plan.seed, codec.clone()));
@@ -174,6 +125,38 @@ impl Simulation {
         }
     }
 
+    /// A mesh in fine weather, for a story: every device is a member and does only what it is told.
+    ///
+    /// # Errors
+    ///
+    /// What keeps a device from that.
+    pub fn quiet(seed: u64, devices: usize) -> Result<Self, String> {
+        let mut quiet = Self::new(&Plan { devices, steps: 0, peer: None, ..Plan::of(seed) });
+        quiet.weather = Weather::calm(Capabilities {
+            exclusive_create: true,
+            conditional_replace: true,
+            streaming: false,
+            max_body: None,
+        });
+        quiet.remote.set_weather(quiet.weather.clone());
+        for at in 0..devices {
+            quiet.devices[at].make_quiet();
+            quiet.devices[at].open(&mut quiet.executor)?;
+            quiet.exchange(at).map_or(Ok(()), Err)?;
+        }
+        Ok(quiet)
+    }
+
+    /// Lets a device do something, to its end; `None` where it does not run or crashes meanwhile.
+    pub fn with<T: 'static, F: Future<Output = T> + 'static>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(Interocitor) -> F,
+    ) -> Option<T> {
+        let db = self.devices[at].db.clone()?;
+        self.executor.complete(at, work(db))
+    }
+
     /// Everything before quiescence.
     ///
     /// # Errors
@@ -201,7 +184,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn notice_crashes(&mut self) {
+    pub(crate) fn notice_crashes(&mut self) {
         for index in self.executor.crashes() {
             self.crashes += 1;
             self.devices[index].lose();
@@ -239,14 +222,34 @@ impl Simulation {
 
     /// Compares what a device says of itself with what was seen of it.
     fn sample(&mut self, device: usize) {
-        if !self.rng.permille(150) {
+        if !self.rng.permille(80) {
             return;
         }
-        let Some(db) = self.devices[device].awake() else { return };
-        if let Some(Ok(status)) = db.status().now_or_never()
-            && status.pending.count == 0
-        {
-            self.oracle.borrow_mut().nothing_waits(device, &self.remote);
+        self.check_status(device);
+    }
+
+    pub(crate) fn check_status(&mut self, at: usize) {
+        let Some(db) = self.devices[at].awake() else { return };
+        let (Some(Ok(status)), Some(Ok(list))) =
+            (db.status().now_or_never(), db.quarantined().now_or_never())
+        else {
+            self.oracle.borrow_mut().accuse(format!("d{at} tells no status"));
+            return;
+        };
+        let mut oracle = self.oracle.borrow_mut();
+        if status.quarantined != list.len() as u64 {
+            oracle.accuse(format!("d{at} counts {} in quarantine, and lists {list:?}", status.quarantined));
+        }
+        if status.pending.count == 0 {
+            let kept = format!("{list:?}");
+            oracle.nothing_waits(at, &self.remote, &|write| match &write.cell {
+                Some((_, value)) => is_named(&kept, value.as_str().unwrap_or_default()),
+                // Whatever deleted the row for good, it is what the write wanted.
+                None => {
+                    let (table, row) = (&write.place.0, &write.place.1);
+                    matches!(db.inspect_row(&table.into(), &row.into()), Ok(None))
+                }
+            });
         }
     }
 
@@ -270,40 +273,44 @@ impl Simulation {
         }
         // A user who waits for several answers does not ask for more.
         let is_busy = self.executor.count(at) > 5;
+        if self.plan.is_compacting_much && !is_busy && self.rng.permille(60) {
+            self.compact(at);
+            return Ok(());
+        }
         match self.rng.below(1000) {
             0..580 => {
                 let device = &mut self.devices[at];
                 device.write(&mut self.executor, &self.oracle, &mut self.rng);
             }
-            580..820 if !is_busy => self.ask(at),
-            820..850 if !is_busy => self.compact(at),
-            850..880 => {
+            580..750 if !is_busy => self.ask(at),
+            750..768 if !is_busy => self.compact(at),
+            800..820 => {
                 let points = 1 + self.rng.below(40);
                 self.world.arm(at, points);
             }
-            880..890 => self.kill(at),
-            890..910 => self.suspend(at),
-            910..925 => {
+            820..825 => self.kill(at),
+            825..833 => self.suspend(at),
+            833..845 => {
                 let is_foreground = self.rng.permille(500);
                 if let Some(db) = self.devices[at].awake() {
                     db.set_foreground(is_foreground);
                 }
             }
-            925..935 => {
+            845..855 => {
                 let skew = Device::skew(&mut self.rng);
                 self.world.trace(format_args!("d{at} clock jumps to {skew}"));
                 self.devices[at].host.set_skew(skew);
             }
-            935..950 => {
+            855..867 => {
                 let span = self.rng.pick(&[30_000, 3_600_000, 20 * 86_400_000]);
                 self.world.trace(format_args!("d{at} offline for {span}"));
                 self.devices[at].offline_until = Some(now_ms + self.rng.below(span));
                 self.devices[at].view.set_offline(true);
             }
-            950..960 => self.shut_down(at),
-            960..964 => return self.copy(at),
-            964..968 => return self.wipe(at),
-            968..976 => self.change_weather(),
+            867..873 => self.shut_down(at),
+            873..877 => return self.copy(at),
+            877..881 => return self.wipe(at),
+            881..890 => self.change_weather(),
             _ => {}
         }
         Ok(())
@@ -373,7 +380,7 @@ impl Simulation {
         self.expect_ok(at, "suspend", outcome);
     }
 
-    fn resume(&mut self, at: usize) {
+    pub(crate) fn resume(&mut self, at: usize) {
         let Some(db) = self.devices[at].db.clone() else { return };
         self.world.trace(format_args!("d{at} resume"));
         self.devices[at].is_suspended = false;
@@ -403,7 +410,11 @@ impl Simulation {
     }
 
     /// A backup of a device is restored as another one.
-    fn copy(&mut self, at: usize) -> Verdict {
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system and of the opening.
+    pub fn copy(&mut self, at: usize) -> Verdict {
         if self.devices.len() >= MOST_DEVICES || !self.is_member(at) {
             return Ok(());
         }
@@ -431,140 +442,28 @@ impl Simulation {
     }
 
     /// Connects and syncs a device, whatever time it takes; tells what kept it from that.
-    fn exchange(&mut self, at: usize) -> Option<String> {
+    pub fn exchange(&mut self, at: usize) -> Option<String> {
         let db = self.devices[at].awake().cloned()?;
         let outcome = self.executor.complete(at, async move {
-            match db.connect().await {
-                Ok(Connection::Offline { error, .. }) => Err(error),
-                Ok(_) => db.sync().await,
-                Err(error) => Err(error),
+            match db.connect().await? {
+                Connection::Offline { error, .. } => Err(error),
+                _ => db.sync().await,
             }
         });
         match outcome {
-            Some(Err(error)) if error.code() == ErrorCode::Cancelled => None,
-            Some(Err(error)) => Some(format!("d{at}: {error}")),
+            Some(Err(error)) if error.code() != ErrorCode::Cancelled => Some(format!("d{at}: {error}")),
             _ => None,
         }
     }
 
-    /// The storms are over: everybody exchanges until nothing changes any more.
-    fn quiesce(&mut self) -> Verdict {
-        self.world.trace(format_args!("QUIESCENCE"));
-        self.world.disarm_all();
-        self.remote.set_weather(Weather::calm(self.weather.capabilities));
-        self.remote.set_full(false);
-        for device in &mut self.devices {
-            device.offline_until = None;
-            device.view.set_offline(false);
-        }
-        self.executor.run_for(200_000);
-        self.notice_crashes();
-        for at in 0..self.devices.len() {
-            if self.devices[at].db.is_none() {
-                self.devices[at].open(&mut self.executor)?;
-            } else if self.devices[at].is_suspended {
-                self.resume(at);
-            }
-        }
-        let mut unrest = String::new();
-        for round in 0..ROUNDS {
-            unrest.clear();
-            let before = self.remote.writes();
-            if let Some(peer) = &mut self.peer {
-                peer.settle(&self.remote, self.world.now_ms());
-            }
-            for at in 0..self.devices.len() {
-                if let Some(problem) = self.exchange(at) {
-                    let _ = write!(unrest, "{problem}; ");
-                }
-            }
-            let mut quarantined = 0;
-            for device in &self.devices {
-                let status = device.db.as_ref().and_then(|db| db.status().now_or_never());
-                let Some(Ok(status)) = status else {
-                    let _ = write!(unrest, "d{} tells no status; ", device.index);
-                    continue;
-                };
-                quarantined += status.quarantined;
-                if status.pending.count > 0 || status.quarantined > 0 {
-                    let list = device.db.as_ref().and_then(|db| db.quarantined().now_or_never());
-                    let names: Vec<String> =
-                        list.and_then(Result::ok).into_iter().flatten().map(|file| file.name).collect();
-                    let _ = write!(
-                        unrest,
-                        "d{}: {} pending, in quarantine {names:?}; ",
-                        device.index, status.pending.count
-                    );
-                }
-            }
-            let written = self.remote.log_since(before);
-            let is_quiet = written.iter().all(|file| file.path.contains("/devices/"));
-            self.oracle.borrow_mut().read(&self.remote);
-            self.oracle.borrow().verdict()?;
-            if unrest.is_empty() && is_quiet && round > 0 {
-                return Ok(());
-            }
-            if quarantined > 0 {
-                // What could not be read is tried again within a day.
-                self.world.leap(25 * 3_600_000);
-            }
-            self.executor.run_for(61_000);
-        }
-        Err(format!("no rest after {ROUNDS} rounds: {unrest}"))
-    }
-
-    fn rows(&self, at: usize) -> Result<Rows, String> {
-        let db = self.devices[at].db.as_ref().ok_or_else(|| format!("d{at} does not run"))?;
-        Ok(rows_of(&db.inspect().map_err(|error| error.to_string())?))
-    }
-
-    /// Quiescence, and every rule.
+    /// What a device holds.
     ///
     /// # Errors
     ///
-    /// The first rule that was broken.
-    pub fn finish(&mut self) -> Verdict {
-        self.quiesce()?;
-        // Somebody new, to whom nothing but the mailbox tells anything.
-        let index = self.devices.len();
-        let fresh =
-            self.devices[0].twin(&self.world, &self.remote, self.folder.path(), self.plan.seed, index);
-        self.devices.push(fresh);
-        self.devices[index].open(&mut self.executor)?;
-        if let Some(problem) = self.exchange(index) {
-            return Err(format!("a fresh device cannot join: {problem}"));
-        }
-        let rows = self.rows(0)?;
-        let guarantees =
-            self.plan.peer.map_or_else(Guarantees::default, |(kind, habits)| Peer::guarantees(kind, habits));
-        for at in 1..self.devices.len() {
-            let who = if at == index { "a fresh device".to_owned() } else { format!("d{at}") };
-            let theirs = self.rows(at)?;
-            if guarantees.agrees_on_deletes {
-                differs("d0", &rows, &who, &theirs)?;
-            } else if guarantees.converges {
-                differs("d0", &shown(&rows), &who, &shown(&theirs))?;
-            }
-        }
-        if guarantees.agrees_on_deletes {
-            self.oracle.borrow().check_mailbox(&self.remote, &rows)?;
-        }
-        if guarantees.keeps_deletes {
-            self.oracle.borrow().check_deletions(&rows)?;
-        }
-        let kept = self.kept();
-        let is_kept = |value: &str| kept.contains(value);
-        if guarantees.keeps_writes {
-            self.oracle.borrow().check_promises(&rows, None, &is_kept)?;
-        }
-        for at in 0..self.devices.len() {
-            // Whatever becomes of the mailbox, its writer has it.
-            self.oracle.borrow().check_promises(&self.rows(at)?, Some(at), &is_kept)?;
-        }
-        for at in 0..self.devices.len() {
-            self.oracle.borrow_mut().nothing_waits(at, &self.remote);
-        }
-        self.oracle.borrow().verdict()
+    /// Where it does not run, and those of its store.
+    pub fn rows(&self, at: usize) -> Result<Rows, String> {
+        let db = self.devices[at].db.as_ref().ok_or_else(|| format!("d{at} does not run"))?;
+        Ok(rows_of(&db.inspect().map_err(|error| error.to_string())?))
     }
 
     /// The passphrase, where the mesh is encrypted.
@@ -575,16 +474,5 @@ impl Simulation {
     /// What a device holds, as JSON.
     pub fn dump(&self, at: usize) -> Option<String> {
         self.devices[at].db.as_ref()?.dump().now_or_never()?.ok()
-    }
-
-    /// Everything that lies in quarantine somewhere, as text.
-    fn kept(&self) -> String {
-        let mut kept = String::new();
-        for db in self.devices.iter().filter_map(|device| device.db.as_ref()) {
-            if let Some(Ok(list)) = db.quarantined().now_or_never() {
-                let _ = write!(kept, "{list:?}");
-            }
-        }
-        kept
     }
 }

@@ -69,6 +69,21 @@ impl Weather {
     }
 }
 
+/// One fault, ordered by a story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing happens but an error.
+    Fails,
+    /// The answer is lost.
+    LosesAnswer,
+    /// It arrives twice.
+    Doubles,
+    /// The body that is read ends early.
+    Cuts,
+    /// It arrives so much later, ms.
+    Dawdles(u64),
+}
+
 /// What becomes of one call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Fate {
@@ -78,6 +93,20 @@ pub(crate) struct Fate {
     pub(crate) is_cut: bool,
     /// Time before and after the effect, ms.
     pub(crate) waits: (u64, u64),
+}
+
+impl From<Fault> for Fate {
+    fn from(fault: Fault) -> Self {
+        let (mut fate, error) = (Self::default(), Some(MailboxErrorKind::Timeout));
+        match fault {
+            Fault::Fails => fate.refused = error,
+            Fault::LosesAnswer => fate.lost = error,
+            Fault::Doubles => fate.is_doubled = true,
+            Fault::Cuts => fate.is_cut = true,
+            Fault::Dawdles(ms) => fate.waits.0 = ms,
+        }
+        fate
+    }
 }
 
 impl Fate {

@@ -267,7 +267,7 @@ impl Manifest {
             self.watermark,
         );
         let digest = Sha256::digest(format!("{body}}}").as_bytes());
-        let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(digest);
         format!("{body},\"contentHash\":\"sha256:{hash}\"}}")
     }
 

@@ -109,8 +109,7 @@ impl World {
 
     /// The digest of everything that was noted.
     pub fn log_hash(&self) -> String {
-        let digest = self.state().digest.clone().finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.state().digest.clone().finalize())
     }
 
     /// The device will crash at its `points`-th crash point from now.
@@ -280,6 +279,10 @@ impl Executor {
     }
 
     /// Runs until nothing is ready, then moves the clock to the next timer, up to `for_ms` from now.
+    ///
+    /// # Panics
+    ///
+    /// Where tasks run in circles.
     pub fn run_for(&mut self, for_ms: u64) {
         let end = self.world.now_ms() + for_ms;
         loop {
@@ -306,6 +309,10 @@ impl Executor {
 
     /// Runs one task to its end, whatever time it takes, beside the others; `None` where the device
     /// crashed meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// Where it never ends.
     pub fn complete<T: 'static>(
         &mut self,
         device: usize,

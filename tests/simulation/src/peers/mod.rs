@@ -33,6 +33,7 @@ pub struct Habits {
 
 /// What can be promised beside a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent promises")]
 pub struct Guarantees {
     /// Our devices show the same rows in the end, and a fresh one does.
     pub converges: bool,

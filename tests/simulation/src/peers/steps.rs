@@ -51,7 +51,7 @@ impl Peer {
     }
 
     /// A local write: whole rows are published, whatever was written.
-    pub(super) fn write(&mut self, now_ms: u64) {
+    pub fn write(&mut self, now_ms: u64) {
         let place: Place = (self.rng.pick(&["todos", "notes"]).to_owned(), format!("r{}", self.rng.below(6)));
         let clock = self.tick(now_ms);
         let is_delete = self.rng.permille(200);
@@ -75,7 +75,7 @@ impl Peer {
     }
 
     /// Publishes the outbox, and moves the head.
-    pub(super) fn flush(&mut self, remote: &Remote, now_ms: u64) {
+    pub fn flush(&mut self, remote: &Remote, now_ms: u64) {
         if self.kind == Kind::New {
             self.load(remote);
         }
@@ -91,7 +91,7 @@ impl Peer {
             latest = latest.max(Some(change.clock));
         }
         let Some(latest) = latest else { return };
-        if self.head(remote).is_none_or(|head| head < latest) {
+        if Self::head(remote).is_none_or(|head| head < latest) {
             let head = json!({"latestHlc": latest.to_string()});
             remote.put(NUMBER, &format!("{ROOT}/changes/head.json"), head.to_string());
         }
@@ -99,7 +99,7 @@ impl Peer {
         self.introduce(remote, now_ms);
     }
 
-    fn head(&self, remote: &Remote) -> Option<Hlc> {
+    fn head(remote: &Remote) -> Option<Hlc> {
         let head: Value = serde_json::from_slice(&remote.file(&format!("{ROOT}/changes/head.json"))?).ok()?;
         Hlc::parse(head.get("latestHlc")?.as_str()?)
     }
@@ -121,12 +121,12 @@ impl Peer {
     }
 
     /// Reads what it takes for new.
-    pub(super) fn pull(&mut self, remote: &Remote, now_ms: u64) {
+    pub fn pull(&mut self, remote: &Remote, now_ms: u64) {
         if self.is_poisoned || self.manifest.is_none() {
             return;
         }
         if self.kind == Kind::B10
-            && let (Some(head), Some(cursor)) = (self.head(remote), &self.cursor)
+            && let (Some(head), Some(cursor)) = (Self::head(remote), &self.cursor)
             && head <= *cursor
         {
             return;
@@ -171,7 +171,7 @@ impl Peer {
     }
 
     /// Reads the manifest anew; a snapshot it does not know replaces everything.
-    pub(super) fn connect(&mut self, remote: &Remote, now_ms: u64) {
+    pub fn connect(&mut self, remote: &Remote, now_ms: u64) {
         self.is_poisoned = false;
         if self.habits.founds_anew && self.manifest.is_some() && remote.is_failing() {
             self.found_anew(remote);
@@ -235,7 +235,7 @@ impl Peer {
     }
 
     /// Writes a snapshot, and deletes what it takes for superfluous.
-    pub(super) fn compact(&mut self, remote: &Remote, now_ms: u64) {
+    pub fn compact(&mut self, remote: &Remote, now_ms: u64) {
         let watermark = Hlc { ts: self.clock.0, counter: self.clock.1, node: NODE.to_owned() };
         if self.kind == Kind::New {
             self.load(remote);
@@ -246,7 +246,7 @@ impl Peer {
         }
         self.pull(remote, now_ms);
         let Some(known) = self.manifest.clone().filter(|_| !self.is_poisoned) else { return };
-        let floor = if self.kind == Kind::B10 { self.floor(remote, now_ms, &known.floor) } else { None };
+        let floor = if self.kind == Kind::B10 { Self::floor(remote, now_ms, &known.floor) } else { None };
         let is_collected = |row: &JsRow| row.deleted.as_ref().is_some_and(|at| floor.as_ref() >= Some(at));
         let rows = self.rows.iter().filter(|(_, row)| !is_collected(row)).map(|(place, row)| row.op(place));
         let snapshot = Snapshot {
@@ -305,7 +305,7 @@ impl Peer {
     }
 
     /// The floor of B10: the least watermark that all live devices have observed.
-    fn floor(&self, remote: &Remote, now_ms: u64, known: &str) -> Option<Hlc> {
+    fn floor(remote: &Remote, now_ms: u64, known: &str) -> Option<Hlc> {
         let known = Hlc::parse(known);
         let mut least: Option<Hlc> = None;
         for name in remote.names(&format!("{ROOT}/devices")) {
@@ -367,7 +367,7 @@ fn length(year: u64) -> u64 {
 
 fn month_length(year: u64, month: u64) -> u64 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,

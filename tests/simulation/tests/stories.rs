@@ -1,0 +1,225 @@
+//! What the seeds found, and what cannot be promised beside a JavaScript peer, told step by step.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{io::Write, time::Duration};
+
+use interocitor_core::{Compaction, Interocitor, Status, mailbox::Capabilities};
+use interocitor_simulation::{
+    oracle::Verdict,
+    peers::{Habits, Kind, NUMBER, Peer},
+    reference::Rows,
+    simulation::Simulation,
+    weather::{Fault, Weather},
+    wire::Codec,
+};
+use serde_json::{Value, json};
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// A story whose end is known to be wrong: told past the test runner, which keeps what passing tests print.
+fn is_known_to_fail(why: &str, story: fn() -> Verdict) {
+    let told = match story() {
+        Err(rule) => format!("KNOWN FAILURE: {why}\n  {rule}\n"),
+        Ok(()) => format!("no longer a known failure, let it be a test: {why}\n"),
+    };
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+}
+
+fn quiet(devices: usize) -> Simulation {
+    let mut mesh = Simulation::quiet(2, devices).unwrap();
+    mesh.executor.run_for(1000);
+    mesh
+}
+
+fn put(mesh: &mut Simulation, at: usize, row: &'static str, columns: Value) {
+    mesh.executor.run_for(1000);
+    mesh.with(at, move |db| async move { db.table("todos").put(row, &columns).await }).unwrap().unwrap();
+}
+
+fn delete(mesh: &mut Simulation, at: usize, row: &'static str) {
+    mesh.executor.run_for(1000);
+    mesh.with(at, move |db| async move { db.table("todos").delete(row).await }).unwrap().unwrap();
+}
+
+fn sync(mesh: &mut Simulation, at: usize) {
+    assert_eq!(mesh.exchange(at), None);
+}
+
+fn compact(mesh: &mut Simulation, at: usize) -> Compaction {
+    mesh.with(at, |db: Interocitor| async move { db.compact(Duration::ZERO).await }).unwrap().unwrap()
+}
+
+fn status(mesh: &mut Simulation, at: usize) -> Status {
+    mesh.with(at, |db| async move { db.status().await }).unwrap().unwrap()
+}
+
+fn columns(rows: &Rows, row: &str) -> Vec<String> {
+    let place = ("todos".to_owned(), row.to_owned());
+    rows.get(&place).map(|row| row.cells.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Seeds 270, 307, 372: the first of two writes put the manifest into force, the answer was that to the second.
+#[test]
+fn a_pointer_that_was_written_twice_keeps_its_snapshot() {
+    for (operation, part) in [("replace", "manifest.json"), ("create", "manifest-2.json")] {
+        let mut mesh = quiet(2);
+        put(&mut mesh, 0, "r", json!({"a": 1}));
+        mesh.remote.order(operation, part, Fault::Doubles);
+        assert!(matches!(compact(&mut mesh, 0), Compaction::Written { epoch: 1, .. }), "{operation}");
+        put(&mut mesh, 1, "s", json!({"a": 2}));
+        assert!(matches!(compact(&mut mesh, 1), Compaction::Written { epoch: 2, .. }), "{operation}");
+        mesh.finish().unwrap();
+    }
+}
+
+/// Seeds 41, 71.
+#[test]
+fn a_file_whose_effects_came_with_a_snapshot_leaves_quarantine() {
+    let mut mesh = quiet(2);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    sync(&mut mesh, 0);
+    mesh.remote.order("read", "-chg_", Fault::Cuts);
+    sync(&mut mesh, 1);
+    assert_eq!(status(&mut mesh, 1).quarantined, 1);
+    compact(&mut mesh, 0);
+    sync(&mut mesh, 1);
+    sync(&mut mesh, 1);
+    assert_eq!(status(&mut mesh, 1).quarantined, 0);
+    mesh.finish().unwrap();
+}
+
+/// Seeds 7, 290.
+#[test]
+fn a_snapshot_that_was_superseded_leaves_quarantine() {
+    let mut mesh = quiet(2);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    compact(&mut mesh, 0);
+    mesh.remote.order("read", "mainline/", Fault::Cuts);
+    sync(&mut mesh, 1);
+    assert_eq!(status(&mut mesh, 1).quarantined, 1);
+    compact(&mut mesh, 0);
+    sync(&mut mesh, 1);
+    assert_eq!(status(&mut mesh, 1).quarantined, 0);
+    mesh.finish().unwrap();
+}
+
+/// Seed 231.
+#[test]
+fn an_own_file_that_was_read_cut_leaves_quarantine() {
+    let mut mesh = quiet(1);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    mesh.remote.order("write", "-chg_", Fault::LosesAnswer);
+    assert!(mesh.exchange(0).is_some(), "the answer to the upload was lost");
+    mesh.remote.order("read", "-chg_", Fault::Cuts);
+    sync(&mut mesh, 0);
+    sync(&mut mesh, 0);
+    let status = status(&mut mesh, 0);
+    assert_eq!((status.quarantined, status.pending.count), (0, 0));
+}
+
+#[test]
+fn a_restored_backup_is_a_device_of_its_own() {
+    let mut mesh = quiet(1);
+    put(&mut mesh, 0, "r", json!({"a": "before"}));
+    mesh.copy(0).unwrap();
+    let id = |mesh: &Simulation, at: usize| mesh.devices[at].db.as_ref().unwrap().device_id();
+    assert_ne!(id(&mesh, 0), id(&mesh, 1));
+    // Both hold the same unpublished write, and write on at the very same moment.
+    for (at, value) in [(0, "first"), (1, "second")] {
+        mesh.with(at, move |db| async move { db.table("todos").put("r", &json!({"a": value})).await });
+    }
+    mesh.finish().unwrap();
+}
+
+/// Two compactors where creating is a check and then a write: the later one writes its manifest over that of the
+/// earlier one, which was in force already.
+#[test]
+fn a_manifest_that_is_written_over_another_loses_nobody_a_write() {
+    is_known_to_fail(
+        "where creating is not exclusive, who took over the overwritten manifest never reads the one in its place: \
+         same pointer, same epoch",
+        a_manifest_is_written_over_another,
+    );
+}
+
+fn a_manifest_is_written_over_another() -> Verdict {
+    let mut mesh = quiet(3);
+    mesh.remote.set_weather(Weather::calm(Capabilities::default()));
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    (0..3).for_each(|at| sync(&mut mesh, at));
+    // The first has read everything and written its snapshot; on its way the second publishes, and compacts too.
+    mesh.remote.order("write", "mainline/", Fault::Dawdles(5_000));
+    begin_compacting(&mut mesh, 0);
+    mesh.executor.run_for(1_000);
+    put(&mut mesh, 1, "s", json!({"a": 2}));
+    mesh.remote.order("create", "manifest-2.json", Fault::Dawdles(20_000));
+    begin_compacting(&mut mesh, 1);
+    mesh.executor.run_for(60_000);
+    mesh.finish()
+}
+
+fn begin_compacting(mesh: &mut Simulation, at: usize) {
+    let db = mesh.devices[at].db.clone().unwrap();
+    mesh.executor.add(at, async move {
+        db.compact(Duration::ZERO).await.unwrap();
+    });
+}
+
+fn peer(kind: Kind) -> Peer {
+    Peer::new(kind, Habits { compacts: true, founds_anew: false }, 1, Codec::Plain)
+}
+
+/// The limit: B10 prunes by watermark, so a file that only some have read is gone for the others.
+#[test]
+fn beside_b10_a_write_can_stay_with_those_who_read_it_in_time() {
+    let mut mesh = quiet(3);
+    let mut peer = peer(Kind::B10);
+    put(&mut mesh, 0, "r", json!({"a": "early"}));
+    sync(&mut mesh, 0);
+    peer.connect(&mesh.remote, mesh.world.now_ms());
+    mesh.executor.run_for(HOUR_MS);
+    // Its own write moves its cursor over a file that it has not read.
+    put(&mut mesh, 0, "s", json!({"a": "lost on the way"}));
+    sync(&mut mesh, 0);
+    sync(&mut mesh, 1);
+    mesh.executor.run_for(1000);
+    peer.write(mesh.world.now_ms());
+    peer.flush(&mesh.remote, mesh.world.now_ms());
+    peer.compact(&mesh.remote, mesh.world.now_ms());
+    (0..3).for_each(|at| sync(&mut mesh, at));
+    let has = |mesh: &Simulation, at| !columns(&mesh.rows(at).unwrap(), "s").is_empty();
+    assert!(has(&mesh, 0) && has(&mesh, 1), "who wrote or read it keeps it");
+    assert!(!has(&mesh, 2), "who had not read it does not get it, until somebody writes the row again");
+    put(&mut mesh, 1, "s", json!({"b": "again"}));
+    (0..3).for_each(|at| sync(&mut mesh, [1, 0, 2][at]));
+    assert_eq!(columns(&mesh.rows(2).unwrap(), "s"), ["a", "b"], "whole rows heal");
+}
+
+/// The limit: a JavaScript snapshot does not say when a row that lives was deleted, and NEW deletes the change
+/// files at once.
+#[test]
+fn beside_new_a_row_can_show_a_column_older_than_its_deletion() {
+    let mut mesh = quiet(2);
+    let mut peer = peer(Kind::New);
+    put(&mut mesh, 0, "r", json!({"ghost": 1}));
+    (0..2).for_each(|at| sync(&mut mesh, at));
+    // Deleted and resurrected while the other one is away.
+    delete(&mut mesh, 0, "r");
+    put(&mut mesh, 0, "r", json!({"new": 2}));
+    sync(&mut mesh, 0);
+    peer.connect(&mesh.remote, mesh.world.now_ms());
+    peer.compact(&mesh.remote, mesh.world.now_ms());
+    (0..2).for_each(|at| sync(&mut mesh, at));
+    assert_eq!(columns(&mesh.rows(0).unwrap(), "r"), ["new"]);
+    assert_eq!(columns(&mesh.rows(1).unwrap(), "r"), ["ghost", "new"], "a ghost column");
+    // The next write to the row carries the deletion along.
+    put(&mut mesh, 0, "r", json!({"new": 3}));
+    (0..2).for_each(|at| sync(&mut mesh, at));
+    assert_eq!(columns(&mesh.rows(1).unwrap(), "r"), ["new"], "whole rows heal");
+    assert!(mesh.remote.log_since(0).iter().any(|file| file.by == NUMBER && file.path.contains("mainline")));
+}
