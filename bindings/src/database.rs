@@ -2,11 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use interocitor_core::{Config, Connection as CoreConnection, Interocitor as Core, host::TokioHost};
+use interocitor_core::{
+    Compaction as CoreCompaction, Config, Connection as CoreConnection, Interocitor as Core, host::TokioHost,
+};
 
 use crate::{
     Batch, CancelToken, Configuration, ConnectedStores, ConnectionState, Device, EventListener, Failure,
-    Mailbox, MeshConfiguration, QuarantinedFile, Status, Subscription, Table,
+    Mailbox, MeshConfiguration, QuarantinedItem, Status, Subscription, Table,
     configuration::duration,
     runtime::{on_runtime, until_cancelled},
     status::whole,
@@ -40,6 +42,29 @@ impl From<CoreConnection> for Connection {
                 code: "OFFLINE".to_owned(),
                 reason: "the mailbox cannot be used now".to_owned(),
             },
+        }
+    }
+}
+
+/// How a compaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub enum Compaction {
+    Written { epoch: i64, rows: i64, covered: i64, deleted: i64 },
+    Overtaken,
+}
+
+impl From<CoreCompaction> for Compaction {
+    fn from(compaction: CoreCompaction) -> Self {
+        match compaction {
+            CoreCompaction::Written { epoch, rows, covered, deleted } => Compaction::Written {
+                epoch: whole(epoch),
+                rows: whole(rows),
+                covered: whole(covered),
+                deleted: whole(deleted),
+            },
+            // `Compaction` may grow; what is no snapshot changed nothing.
+            _ => Compaction::Overtaken,
         }
     }
 }
@@ -80,12 +105,17 @@ impl Interocitor {
         Ok(self.db.configure_mesh(mesh.into())?)
     }
 
+    /// For calls that have nothing to do in the engine after its end, and would go well.
+    fn check_open(&self) -> Result<(), Failure> {
+        if self.db.is_shut_down() { Err(interocitor_core::Error::ShutDown.into()) } else { Ok(()) }
+    }
+
     /// Runs a call of the engine on the runtime.
     async fn run<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
         &self,
         work: impl FnOnce(Core) -> F,
     ) -> Result<T, Failure> {
-        on_runtime(work(self.db.clone())).await
+        on_runtime(Box::pin(work(self.db.clone()))).await
     }
 
     /// The same, until the token is cancelled.
@@ -94,11 +124,13 @@ impl Interocitor {
         cancel: Option<Arc<CancelToken>>,
         work: impl FnOnce(Core) -> F,
     ) -> Result<T, Failure> {
-        until_cancelled(cancel, work(self.db.clone())).await
+        // Boxed here already: exchanges are large, and moved from hand to hand on the way to the runtime.
+        until_cancelled(cancel, Box::pin(work(self.db.clone()))).await
     }
 
     /// Sets the mailbox, or takes it away.
     pub async fn set_remote_storage(&self, mailbox: Option<Arc<Mailbox>>) -> Result<(), Failure> {
+        self.check_open()?;
         let adapter = mailbox.map(|mailbox| mailbox.adapter());
         self.run(async move |db| {
             db.set_remote_storage(adapter).await;
@@ -128,6 +160,7 @@ impl Interocitor {
 
     /// Ends the connection.
     pub async fn disconnect(&self) -> Result<(), Failure> {
+        self.check_open()?;
         self.run(async move |db| {
             db.disconnect().await;
             Ok(())
@@ -154,6 +187,16 @@ impl Interocitor {
     pub async fn sync_once(&self, deadline_ms: i64, cancel: Option<Arc<CancelToken>>) -> Result<(), Failure> {
         let deadline = duration("deadline_ms", deadline_ms)?;
         self.cancellable(cancel, async move |db| Ok(db.sync_once(deadline).await?)).await
+    }
+
+    /// Writes one snapshot of all rows.
+    pub async fn compact(
+        &self,
+        grace_ms: i64,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Compaction, Failure> {
+        let grace = duration("grace_ms", grace_ms)?;
+        self.cancellable(cancel, async move |db| Ok(db.compact(grace).await?.into())).await
     }
 
     /// Tells whether the user sees the app.
@@ -198,9 +241,7 @@ impl Interocitor {
 
     /// Subscribes a listener.
     pub fn subscribe(&self, listener: Arc<dyn EventListener>) -> Result<Arc<Subscription>, Failure> {
-        if self.db.is_shut_down() {
-            return Err(interocitor_core::Error::ShutDown.into());
-        }
+        self.check_open()?;
         Ok(Arc::new(Subscription::new(self.db.events(), listener)))
     }
 
@@ -222,10 +263,29 @@ impl Interocitor {
         .await
     }
 
-    /// Files of the mailbox that cannot be read.
-    pub async fn quarantined(&self) -> Result<Vec<QuarantinedFile>, Failure> {
-        self.run(async move |db| Ok(db.quarantined().await?.into_iter().map(QuarantinedFile::from).collect()))
+    /// Retires a device that will not come back.
+    pub async fn retire_device(
+        &self,
+        device_id: String,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<(), Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.retire_device(&device_id).await?)).await
+    }
+
+    /// What is in quarantine.
+    pub async fn quarantined(&self) -> Result<Vec<QuarantinedItem>, Failure> {
+        self.run(async move |db| Ok(db.quarantined().await?.into_iter().map(QuarantinedItem::from).collect()))
             .await
+    }
+
+    /// Takes something out of quarantine.
+    pub async fn restore_quarantined(&self, name: String) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.restore_quarantined(&name).await?)).await
+    }
+
+    /// Lets something in quarantine go.
+    pub async fn discard_quarantined(&self, name: String) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.discard_quarantined(&name).await?)).await
     }
 
     /// The mesh passphrase in use.

@@ -125,6 +125,10 @@ pub enum Event {
         path: String,
         reason: String,
     },
+    WriteQuarantined {
+        table: String,
+        row_id: String,
+    },
     SchemaMismatch {
         local_version: i64,
         remote_version: i64,
@@ -148,6 +152,16 @@ pub enum Event {
         generation: i64,
         known_epoch: i64,
         epoch: i64,
+    },
+    RemoteWithheld {
+        path: Option<String>,
+        device: Option<String>,
+        first: i64,
+        last: i64,
+    },
+    RemoteRepaired {
+        generation: i64,
+        found_generation: i64,
     },
     RemoteAccess {
         code: String,
@@ -227,6 +241,7 @@ impl From<Core> for Event {
                 Event::CredentialsMeshMismatch { stored_mesh_id, active_mesh_id }
             }
             Core::DecodeError { path, error } => Event::DecodeError { path, reason: error },
+            Core::WriteQuarantined { table, row_id } => Event::WriteQuarantined { table, row_id },
             Core::SchemaMismatch { local, remote } => {
                 Event::SchemaMismatch { local_version: whole(local), remote_version: whole(remote) }
             }
@@ -241,6 +256,13 @@ impl From<Core> for Event {
                     epoch: whole(epoch),
                 }
             }
+            Core::RemoteWithheld { path, device, first, last } => {
+                Event::RemoteWithheld { path, device, first: whole(first), last: whole(last) }
+            }
+            Core::RemoteRepaired { generation, found_generation } => Event::RemoteRepaired {
+                generation: whole(generation),
+                found_generation: whole(found_generation),
+            },
             Core::RemoteAccess { kind, error, retry_in_ms } => {
                 Event::RemoteAccess { code: kind, reason: error, retry_in_ms: whole(retry_in_ms) }
             }

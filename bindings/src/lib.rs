@@ -40,14 +40,14 @@ pub use configuration::{
     Publish, SchemaPolicy,
 };
 pub use credential::{BiometricPrompt, CredentialStore, StoredCredentials};
-pub use database::{Connection, Interocitor, set_aside_store};
+pub use database::{Compaction, Connection, Interocitor, set_aside_store};
 pub use event::{ConnectionState, Event};
 pub use failure::{Failure, MailboxFailure, MailboxFault, describe_failure};
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use mailbox::{Mailbox, WebDavOptions};
 pub use query::{Condition, Filter, LiveQuery, Order, Query, QueryOptions};
 pub use runtime::CancelToken;
-pub use status::{ConnectedStores, Device, Problem, QuarantinedFile, Status};
+pub use status::{ConnectedStores, Device, Problem, QuarantinedItem, QuarantinedWrite, Status};
 pub use subscription::{EventListener, Subscription};
 pub use table::Table;
 

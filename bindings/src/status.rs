@@ -1,7 +1,10 @@
 //! Status, devices, quarantine, connected stores.
 
+use std::fmt;
+
 use interocitor_core::{
-    Device as CoreDevice, Quarantined, Status as CoreStatus, connected_stores::ConnectedStores as CoreStores,
+    Device as CoreDevice, Quarantined, QuarantinedWrite as CoreWrite, Status as CoreStatus,
+    connected_stores::ConnectedStores as CoreStores,
 };
 
 use crate::{ConnectionState, Failure};
@@ -85,28 +88,53 @@ impl From<CoreDevice> for Device {
     }
 }
 
-/// A file of the mailbox that cannot be read.
+/// A file of the mailbox that cannot be read, or a write of this device that was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "explained in the interface")]
-pub struct QuarantinedFile {
+pub struct QuarantinedItem {
     pub name: String,
     pub code: String,
     pub reason: String,
     pub first_ms: i64,
     pub last_ms: i64,
     pub tries: i64,
+    pub write: Option<QuarantinedWrite>,
 }
 
-impl From<Quarantined> for QuarantinedFile {
-    fn from(file: Quarantined) -> Self {
+impl From<Quarantined> for QuarantinedItem {
+    fn from(item: Quarantined) -> Self {
         Self {
-            name: file.name,
-            code: file.code,
-            reason: file.reason,
-            first_ms: whole(file.first_ms),
-            last_ms: whole(file.last_ms),
-            tries: whole(file.tries),
+            name: item.name,
+            code: item.code,
+            reason: item.reason,
+            first_ms: whole(item.first_ms),
+            last_ms: whole(item.last_ms),
+            tries: whole(item.tries),
+            write: item.write.map(|CoreWrite { table, row_id, columns, .. }| QuarantinedWrite {
+                table,
+                row_id,
+                columns,
+            }),
         }
+    }
+}
+
+/// A write in quarantine.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub struct QuarantinedWrite {
+    pub table: String,
+    pub row_id: String,
+    pub columns: String,
+}
+
+impl fmt::Debug for QuarantinedWrite {
+    /// Values are the user's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuarantinedWrite")
+            .field("table", &self.table)
+            .field("row_id", &self.row_id)
+            .finish_non_exhaustive()
     }
 }
 

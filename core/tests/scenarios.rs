@@ -226,6 +226,13 @@ async fn a_scenario_that_is_not_true_fails() {
         ),
         (r#"{"device":"a","do":"status","expect":{"pendin":0}}"#.into(), "does not answer \"pendin\""),
         (r#"{"device":"a","do":"status","expect":{"pending":1}}"#.into(), ".pending: it gave 0"),
+        (r#"{"device":"a","do":"compact","grace":0}"#.into(), "it must say what it expects"),
+        (r#"{"device":"a","do":"compact","grace":0,"expect":{}}"#.into(), "it failed with INVALID_ARGUMENT"),
+        (
+            r#"{"device":"a","do":"connect"},{"device":"a","do":"compact","grace":0,"expect":{"epoch":2}}"#
+                .into(),
+            ".epoch: it gave 1, expected was 2",
+        ),
         (r#"{"device":"a","do":"open","with":{"colour":1}}"#.into(), "unknown field `colour`"),
         (r#"{"device":"a","do":"open","store":"x"}"#.into(), "is the runner's to give"),
         (r#"{"device":"a","do":"open"}"#.into(), "shut it down first"),

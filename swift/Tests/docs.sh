@@ -22,6 +22,7 @@ swiftc -swift-version 6 -warnings-as-errors -I "$build/Modules" -I InterocitorFF
   -o "$out/article" "$out/main.swift" "${objects[@]}" -L "$library" -Xlinker -rpath -Xlinker "$library" -linterocitor_ffi
 "$out/article" >"$out/printed"
 grep -q 'Water the plants$' "$out/printed" && grep -q '^1 to do$' "$out/printed" &&
+  grep -q '^3 rows in one snapshot$' "$out/printed" &&
   grep -q '^another device joins with [1-9A-HJ-NP-Za-km-z]*$' "$out/printed" || { cat "$out/printed" >&2; exit 1; }
 [ -n "$(find "$out/folder/Todo" -name '*-chg_*')" ] || { echo "the article published nothing" >&2; exit 1; }
 echo "docs: 1 passed, 0 failed"

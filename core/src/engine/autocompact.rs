@@ -80,25 +80,28 @@ impl AutoCompactor {
 /// Compacts, unless this device should not, or the lot falls on others.
 async fn compact(inner: &Arc<Inner>, policy: &AutoCompaction, trigger: &'static str) -> Result<()> {
     let ctx = &inner.ctx;
-    let skip = |reason| ctx.emit(&Event::CompactAutoSkip { trigger, reason });
+    let skip = |reason| {
+        ctx.emit(&Event::CompactAutoSkip { trigger, reason });
+        Ok(())
+    };
     let devices = match inner.in_background(async |link| compact::suitability(ctx, link).await).await? {
         Suitability::Suits { devices } => devices,
-        Suitability::NotTheWriter => return Ok(skip("not-the-writer")),
-        Suitability::OtherClients => return Ok(skip("other-clients")),
+        Suitability::NotTheWriter => return skip("not-the-writer"),
+        Suitability::OtherClients => return skip("other-clients"),
     };
     let window = (devices / u64::from(policy.compactors.max(1))).max(1);
-    if trigger == "immediate" && random(&*inner.config.host) % window != 0 {
-        return Ok(skip("sampling"));
+    if trigger == "immediate" && !random(&*inner.config.host).is_multiple_of(window) {
+        return skip("sampling");
     }
     ctx.emit(&Event::CompactAutoStart { trigger });
     let grace = policy.grace;
     match inner.in_background(async |link| compact::compact(ctx, link, grace).await).await? {
         Compacted::Written { epoch, deleted, .. } => {
             ctx.emit(&Event::CompactAutoComplete { trigger, epoch, deleted });
+            Ok(())
         }
         Compacted::Overtaken => skip("overtaken"),
     }
-    Ok(())
 }
 
 /// A moment around `delay` from now, up to `jitter` sooner or later.

@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Context, Foretaste, Link, collect::Collection, connect, device, flush, honesty, manifest, pull,
-    spool::Outgoing,
+    Context, Foretaste, Link, collect::Collection, connect, device, flush, honesty, link::UNSETTLED_MS,
+    manifest, pull, spool::Outgoing,
 };
 use crate::{
     clock::Clock,
@@ -384,7 +384,11 @@ fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> R
 
 /// Deletes what has been superfluous for longer than the grace, while our manifest is in force.
 async fn prune(ctx: &Context, link: &Link, ours: &Manifest, grace: Duration) -> Result<u64> {
-    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    let mut grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    if !link.adapter.capabilities().exclusive_create {
+        // Another compactor may still write its manifest over ours; what only ours covers must outlive that.
+        grace_ms = grace_ms.max(UNSETTLED_MS);
+    }
     let names = ctx.read(|tx| tx.prunable(ctx.host.now_ms().saturating_sub(grace_ms)))?;
     if names.is_empty() {
         return Ok(0);

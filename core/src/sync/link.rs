@@ -22,6 +22,10 @@ const LATELY_MS: u64 = 2 * 60 * 1000;
 /// same pointer as a young one.
 const MANIFEST_MS: u64 = 3600 * 1000;
 
+/// Where creating is not exclusive, another compactor may still write over a manifest, for as long as an election may
+/// take and a little more, in ms.
+pub(super) const UNSETTLED_MS: u64 = 15 * 60 * 1000;
+
 /// For so long a listing is used again, in ms.
 const LISTING_MS: u64 = 10 * 1000;
 
@@ -38,8 +42,11 @@ pub(crate) struct Link {
 struct Memory {
     /// The manifest last accepted, with the pointer that named it.
     known: Option<(Pointer, Arc<Manifest>)>,
-    /// When that manifest was read, wall ms.
+    /// When that manifest was read, and first read, wall ms.
     read_ms: u64,
+    first_ms: u64,
+    /// Content hash of the manifest that was read last.
+    hash: Option<String>,
     /// When that pointer was last seen in its place, wall ms.
     seen_ms: Option<u64>,
     /// Its version in the listing of the tree that came before it was read.
@@ -103,14 +110,20 @@ impl Link {
 
     pub(super) fn remember(&self, pointer: Pointer, manifest: &Arc<Manifest>, now_ms: u64) {
         let mut memory = self.memory();
+        if memory.hash.as_ref() != Some(&manifest.content_hash) {
+            memory.hash = Some(manifest.content_hash.clone());
+            memory.first_ms = now_ms;
+        }
         memory.known = Some((pointer, Arc::clone(manifest)));
         memory.read_ms = now_ms;
     }
 
-    /// Forgets a manifest that was read too long ago.
+    /// Forgets a manifest that may not be the one that lies there any more, though its pointer is.
     pub(super) fn refresh(&self, now_ms: u64) {
+        let is_settled = self.adapter.capabilities().exclusive_create;
         let mut memory = self.memory();
-        if now_ms.abs_diff(memory.read_ms) > MANIFEST_MS {
+        let is_young = !is_settled && now_ms.abs_diff(memory.first_ms) < UNSETTLED_MS;
+        if is_young || now_ms.abs_diff(memory.read_ms) > MANIFEST_MS {
             memory.known = None;
         }
     }
@@ -122,7 +135,9 @@ impl Link {
 
     /// Makes the next load read the manifest itself again.
     pub(crate) fn forget_manifest(&self) {
-        *self.memory() = Memory::default();
+        let mut memory = self.memory();
+        let (hash, first_ms) = (memory.hash.take(), memory.first_ms);
+        *memory = Memory { first_ms, hash, ..Memory::default() };
     }
 
     /// Keeps the names of a listing for the flush that follows it.

@@ -69,10 +69,11 @@ impl Device {
         match action {
             // Every run lets go of mailbox and store by itself.
             Action::Disconnect {} | Action::Shutdown {} => Ok(Value::Null),
-            Action::Connect {} => self.exchange(binary, "connect").map(|_| Value::Null),
-            Action::Sync {} => self.exchange(binary, "sync").map(|_| Value::Null),
-            Action::Pull {} => self.exchange(binary, "pull").map(|_| Value::Null),
-            Action::Flush {} => self.exchange(binary, "flush").map(|_| Value::Null),
+            Action::Connect {} => self.exchange(binary, &["connect"]).map(|_| Value::Null),
+            Action::Sync {} => self.exchange(binary, &["sync"]).map(|_| Value::Null),
+            Action::Pull {} => self.exchange(binary, &["pull"]).map(|_| Value::Null),
+            Action::Flush {} => self.exchange(binary, &["flush"]).map(|_| Value::Null),
+            Action::Compact { grace } => self.exchange(binary, &["compact", "--grace", &grace.to_string()]),
             Action::ConfigureMesh { remote_path, passphrase, encrypted } => {
                 self.settings.remote_path = Some(remote_path);
                 self.settings.passphrase = passphrase;
@@ -152,7 +153,7 @@ impl Device {
                 Ok(files.as_array().into_iter().flatten().map(shown).collect())
             }
             Action::Devices {} => {
-                let devices = self.exchange(binary, "devices")?;
+                let devices = self.exchange(binary, &["devices"])?;
                 let mut names: Vec<_> =
                     devices.as_array().into_iter().flatten().map(|device| device["name"].as_str()).collect();
                 names.sort_unstable();
@@ -165,9 +166,9 @@ impl Device {
     }
 
     /// Runs a verb that uses the mailbox.
-    fn exchange(&self, binary: &PathBuf, verb: &str) -> Outcome {
+    fn exchange(&self, binary: &PathBuf, verb: &[&str]) -> Outcome {
         let Settings { remote_path, passphrase, encrypted, .. } = &self.settings;
-        let mut words = arguments(&[verb]);
+        let mut words = arguments(verb);
         if let Some(remote_path) = remote_path {
             words.extend(["--mailbox".into(), format!("folder:{}", self.mailbox)]);
             words.extend(["--remote-path".into(), remote_path.clone()]);

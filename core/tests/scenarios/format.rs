@@ -136,6 +136,7 @@ pub(crate) enum Action {
     Sync {},
     Pull {},
     Flush {},
+    Compact { grace: u64 },
     Shutdown {},
     ConfigureMesh { remote_path: String, passphrase: Option<String>, encrypted: bool },
     Join { remote_path: String, passphrase: Option<String>, encrypted: bool },
@@ -269,10 +270,16 @@ impl Action {
             | Action::Dump {}
             | Action::Status {}
             | Action::Quarantine {}
-            | Action::Devices {} => Expectation::Required,
+            | Action::Devices {}
+            | Action::Compact { .. } => Expectation::Required,
             Action::Batch { .. } => Expectation::Allowed,
             _ => Expectation::Refused,
         }
+    }
+
+    /// Whether only those members of the answer are compared that the step names.
+    pub(crate) fn is_partial(&self) -> bool {
+        matches!(self, Action::Status {} | Action::Compact { .. })
     }
 
     /// Whether the answer may be kept under a name.

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use interocitor_core::{
-    Batch, Condition, Config, Connection, Error, Fields, Interocitor, MergeStrategy, MeshConfig, Name,
-    Passphrase, Query, Row, Schema, StoreLocation, config, mailbox::FolderMailbox,
+    Batch, Compaction, Condition, Config, Connection, Error, Fields, Interocitor, MergeStrategy, MeshConfig,
+    Name, Passphrase, Query, Row, Schema, StoreLocation, config, mailbox::FolderMailbox,
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -137,6 +138,12 @@ async fn step(db: &Interocitor, action: Action) -> Outcome {
             db.flush().await?;
             done
         }
+        Action::Compact { grace } => match db.compact(Duration::from_secs(grace)).await? {
+            Compaction::Written { epoch, rows, covered, deleted } => {
+                Ok(json!({ "epoch": epoch, "rows": rows, "covered": covered, "deleted": deleted }))
+            }
+            _ => done,
+        },
         Action::Shutdown {} => {
             db.shutdown().await?;
             done

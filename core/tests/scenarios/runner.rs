@@ -139,7 +139,7 @@ impl<'a> Stage<'a> {
                 return Err(format!("{answer} is no id that begins with {start:?}"));
             }
         }
-        check.answer(&answer, matches!(action, Action::Status {}))?;
+        check.answer(&answer, action.is_partial())?;
         if let Some(name) = check.keep
             && self.kept.insert(name, answer).is_some()
         {

@@ -2080,6 +2080,14 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func clearCredentials() async throws 
     
     /**
+     * Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+     * change file. Files that it covers are deleted by later compactions of this device, when they have been covered
+     * for longer than `grace_ms`: a day or more, so that slow peers can still read them. On a managed mesh only its
+     * server may (`WRITER_MISMATCH`).
+     */
+    func compact(graceMs: Int64, cancel: CancelToken?) async throws  -> Compaction
+    
+    /**
      * Sets which mesh to take part in, from the next connect on.
      */
     func configureMesh(mesh: MeshConfiguration) throws 
@@ -2109,6 +2117,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * The devices of the mesh, read from the mailbox.
      */
     func devices(cancel: CancelToken?) async throws  -> [Device]
+    
+    /**
+     * Lets something in quarantine go, by its name: a write is forgotten for good; a file stays in the mailbox, and is
+     * not tried again before its content changes.
+     */
+    func discardQuarantined(name: String) async throws 
     
     /**
      * Ends the connection. What was written stays and is published after the next connect.
@@ -2143,14 +2157,20 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func pull(cancel: CancelToken?) async throws  -> Int64
     
     /**
-     * Files of the mailbox that cannot be read.
+     * Files of the mailbox that cannot be read, and writes of this device that were put aside.
      */
-    func quarantined() async throws  -> [QuarantinedFile]
+    func quarantined() async throws  -> [QuarantinedItem]
     
     /**
      * Founds the mesh of this store anew in a mailbox that lost it, from the rows that are here, and connects.
      */
     func rebuildRemote(cancel: CancelToken?) async throws  -> Connection
+    
+    /**
+     * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
+     * columns; a file is tried again with the next pull.
+     */
+    func restoreQuarantined(name: String) async throws 
     
     /**
      * Takes the passphrase from the copy that biometrics open. `reason` is shown to the user.
@@ -2161,6 +2181,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Takes the files up again after `suspend`, and exchanges at once where the database is connected.
      */
     func resume() async throws 
+    
+    /**
+     * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
+     * does come back, what it wrote meanwhile is published or put into quarantine.
+     */
+    func retireDevice(deviceId: String, cancel: CancelToken?) async throws 
     
     /**
      * Keeps a copy of the passphrase that only biometrics open. `reason` is shown to the user.
@@ -2345,6 +2371,28 @@ open func clearCredentials()async throws   {
 }
     
     /**
+     * Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+     * change file. Files that it covers are deleted by later compactions of this device, when they have been covered
+     * for longer than `grace_ms`: a day or more, so that slow peers can still read them. On a managed mesh only its
+     * server may (`WRITER_MISMATCH`).
+     */
+open func compact(graceMs: Int64, cancel: CancelToken? = nil)async throws  -> Compaction  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_compact(
+                        self.uniffiCloneHandle(),FfiConverterInt64.lower(graceMs),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeCompaction_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Sets which mesh to take part in, from the next connect on.
      */
 open func configureMesh(mesh: MeshConfiguration)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
@@ -2427,6 +2475,26 @@ open func devices(cancel: CancelToken? = nil)async throws  -> [Device]  {
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeDevice.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Lets something in quarantine go, by its name: a write is forgotten for good; a file stays in the mailbox, and is
+     * not tried again before its content changes.
+     */
+open func discardQuarantined(name: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(name)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -2541,9 +2609,9 @@ open func pull(cancel: CancelToken? = nil)async throws  -> Int64  {
 }
     
     /**
-     * Files of the mailbox that cannot be read.
+     * Files of the mailbox that cannot be read, and writes of this device that were put aside.
      */
-open func quarantined()async throws  -> [QuarantinedFile]  {
+open func quarantined()async throws  -> [QuarantinedItem]  {
     return
         try  await uniffiRustCallAsync(
             rustFutureFunc: {
@@ -2554,7 +2622,7 @@ open func quarantined()async throws  -> [QuarantinedFile]  {
             pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
-            liftFunc: FfiConverterSequenceTypeQuarantinedFile.lift,
+            liftFunc: FfiConverterSequenceTypeQuarantinedItem.lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -2574,6 +2642,26 @@ open func rebuildRemote(cancel: CancelToken? = nil)async throws  -> Connection  
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeConnection_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
+     * columns; a file is tried again with the next pull.
+     */
+open func restoreQuarantined(name: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(name)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -2606,6 +2694,26 @@ open func resume()async throws   {
             rustFutureFunc: {
                 uniffi_interocitor_ffi_fn_method_interocitor_resume(
                         self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
+     * does come back, what it wrote meanwhile is published or put into quarantine.
+     */
+open func retireDevice(deviceId: String, cancel: CancelToken? = nil)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_retire_device(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(deviceId),FfiConverterOptionTypeCancelToken.lower(cancel)
                 )
             },
             pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
@@ -6419,15 +6527,16 @@ public func FfiConverterTypeProblem_lower(_ value: Problem) -> RustBuffer {
 
 
 /**
- * A file of the mailbox that cannot be read. It is tried again by itself.
+ * Something in quarantine: a file of the mailbox that cannot be read, which is tried again by itself, or a write of
+ * this device that was not published, since its row was deleted for good elsewhere meanwhile.
  */
-public struct QuarantinedFile: Equatable, Hashable {
+public struct QuarantinedItem: Equatable, Hashable {
     /**
-     * Name below the mesh's folder.
+     * Of a file its name below the mesh's folder, of a write `writes/…`.
      */
     public let name: String
     /**
-     * Stable code of the fault.
+     * Stable code of the fault: `DECODE` mostly, `ROW_DELETED` for a write.
      */
     public let code: String
     /**
@@ -6446,15 +6555,19 @@ public struct QuarantinedFile: Equatable, Hashable {
      * How often it was tried.
      */
     public let tries: Int64
+    /**
+     * The write, where it is one.
+     */
+    public let write: QuarantinedWrite?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * Name below the mesh's folder.
+         * Of a file its name below the mesh's folder, of a write `writes/…`.
          */name: String, 
         /**
-         * Stable code of the fault.
+         * Stable code of the fault: `DECODE` mostly, `ROW_DELETED` for a write.
          */code: String, 
         /**
          * What is wrong with it.
@@ -6467,13 +6580,17 @@ public struct QuarantinedFile: Equatable, Hashable {
          */lastMs: Int64, 
         /**
          * How often it was tried.
-         */tries: Int64) {
+         */tries: Int64, 
+        /**
+         * The write, where it is one.
+         */write: QuarantinedWrite?) {
         self.name = name
         self.code = code
         self.reason = reason
         self.firstMs = firstMs
         self.lastMs = lastMs
         self.tries = tries
+        self.write = write
     }
 
     
@@ -6482,32 +6599,34 @@ public struct QuarantinedFile: Equatable, Hashable {
 }
 
 #if compiler(>=6)
-extension QuarantinedFile: Sendable {}
+extension QuarantinedItem: Sendable {}
 #endif
 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public struct FfiConverterTypeQuarantinedFile: FfiConverterRustBuffer {
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> QuarantinedFile {
+public struct FfiConverterTypeQuarantinedItem: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> QuarantinedItem {
         return
-            try QuarantinedFile(
+            try QuarantinedItem(
                 name: FfiConverterString.read(from: &buf), 
                 code: FfiConverterString.read(from: &buf), 
                 reason: FfiConverterString.read(from: &buf), 
                 firstMs: FfiConverterInt64.read(from: &buf), 
                 lastMs: FfiConverterInt64.read(from: &buf), 
-                tries: FfiConverterInt64.read(from: &buf)
+                tries: FfiConverterInt64.read(from: &buf), 
+                write: FfiConverterOptionTypeQuarantinedWrite.read(from: &buf)
         )
     }
 
-    public static func write(_ value: QuarantinedFile, into buf: inout [UInt8]) {
+    public static func write(_ value: QuarantinedItem, into buf: inout [UInt8]) {
         FfiConverterString.write(value.name, into: &buf)
         FfiConverterString.write(value.code, into: &buf)
         FfiConverterString.write(value.reason, into: &buf)
         FfiConverterInt64.write(value.firstMs, into: &buf)
         FfiConverterInt64.write(value.lastMs, into: &buf)
         FfiConverterInt64.write(value.tries, into: &buf)
+        FfiConverterOptionTypeQuarantinedWrite.write(value.write, into: &buf)
     }
 }
 
@@ -6515,15 +6634,94 @@ public struct FfiConverterTypeQuarantinedFile: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public func FfiConverterTypeQuarantinedFile_lift(_ buf: RustBuffer) throws -> QuarantinedFile {
-    return try FfiConverterTypeQuarantinedFile.lift(buf)
+public func FfiConverterTypeQuarantinedItem_lift(_ buf: RustBuffer) throws -> QuarantinedItem {
+    return try FfiConverterTypeQuarantinedItem.lift(buf)
 }
 
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-public func FfiConverterTypeQuarantinedFile_lower(_ value: QuarantinedFile) -> RustBuffer {
-    return FfiConverterTypeQuarantinedFile.lower(value)
+public func FfiConverterTypeQuarantinedItem_lower(_ value: QuarantinedItem) -> RustBuffer {
+    return FfiConverterTypeQuarantinedItem.lower(value)
+}
+
+
+/**
+ * A write in quarantine: what was set on a row that is gone.
+ */
+public struct QuarantinedWrite: Equatable, Hashable {
+    /**
+     * The table.
+     */
+    public let table: String
+    /**
+     * The row.
+     */
+    public let rowId: String
+    /**
+     * The columns that were set, as a JSON object.
+     */
+    public let columns: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The table.
+         */table: String, 
+        /**
+         * The row.
+         */rowId: String, 
+        /**
+         * The columns that were set, as a JSON object.
+         */columns: String) {
+        self.table = table
+        self.rowId = rowId
+        self.columns = columns
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension QuarantinedWrite: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeQuarantinedWrite: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> QuarantinedWrite {
+        return
+            try QuarantinedWrite(
+                table: FfiConverterString.read(from: &buf), 
+                rowId: FfiConverterString.read(from: &buf), 
+                columns: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: QuarantinedWrite, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.table, into: &buf)
+        FfiConverterString.write(value.rowId, into: &buf)
+        FfiConverterString.write(value.columns, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeQuarantinedWrite_lift(_ buf: RustBuffer) throws -> QuarantinedWrite {
+    return try FfiConverterTypeQuarantinedWrite.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeQuarantinedWrite_lower(_ value: QuarantinedWrite) -> RustBuffer {
+    return FfiConverterTypeQuarantinedWrite.lower(value)
 }
 
 
@@ -6665,7 +6863,7 @@ public struct Status: Equatable, Hashable {
      */
     public let pendingProblems: [String]
     /**
-     * Files of the mailbox that cannot be read.
+     * How much is in quarantine.
      */
     public let quarantined: Int64
     /**
@@ -6710,7 +6908,7 @@ public struct Status: Equatable, Hashable {
          * Why batches could not be published when it was last tried.
          */pendingProblems: [String], 
         /**
-         * Files of the mailbox that cannot be read.
+         * How much is in quarantine.
          */quarantined: Int64, 
         /**
          * When the mailbox last confirmed every step of an exchange.
@@ -7001,6 +7199,88 @@ public func FfiConverterTypeWebDavOptions_lift(_ buf: RustBuffer) throws -> WebD
 public func FfiConverterTypeWebDavOptions_lower(_ value: WebDavOptions) -> RustBuffer {
     return FfiConverterTypeWebDavOptions.lower(value)
 }
+
+
+/**
+ * How a compaction ended.
+ */
+
+public enum Compaction: Equatable, Hashable {
+    
+    /**
+     * A new snapshot is in force: its epoch, its rows, deleted ones included, the change files that it covers, and
+     * how many files were deleted from the mailbox, since they were covered for longer than the grace.
+     */
+    case written(epoch: Int64, rows: Int64, covered: Int64, deleted: Int64
+    )
+    /**
+     * Another device compacted at the same time; nothing was changed.
+     */
+    case overtaken
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Compaction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCompaction: FfiConverterRustBuffer {
+    typealias SwiftType = Compaction
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Compaction {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .written(epoch: try FfiConverterInt64.read(from: &buf), rows: try FfiConverterInt64.read(from: &buf), covered: try FfiConverterInt64.read(from: &buf), deleted: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 2: return .overtaken
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Compaction, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .written(epoch,rows,covered,deleted):
+            writeInt(&buf, Int32(1))
+            FfiConverterInt64.write(epoch, into: &buf)
+            FfiConverterInt64.write(rows, into: &buf)
+            FfiConverterInt64.write(covered, into: &buf)
+            FfiConverterInt64.write(deleted, into: &buf)
+            
+        
+        case .overtaken:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCompaction_lift(_ buf: RustBuffer) throws -> Compaction {
+    return try FfiConverterTypeCompaction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCompaction_lower(_ value: Compaction) -> RustBuffer {
+    return FfiConverterTypeCompaction.lower(value)
+}
+
 
 
 /**
@@ -7478,6 +7758,11 @@ public enum Event: Equatable, Hashable {
     case decodeError(path: String, reason: String
     )
     /**
+     * A write was not published: its row was deleted for good elsewhere. It waits in quarantine.
+     */
+    case writeQuarantined(table: String, rowId: String
+    )
+    /**
      * The app and the mesh have different schema versions.
      */
     case schemaMismatch(localVersion: Int64, remoteVersion: Int64
@@ -7501,6 +7786,17 @@ public enum Event: Equatable, Hashable {
      * The mailbox shows an older state than was seen before.
      */
     case remoteRollback(knownGeneration: Int64, generation: Int64, knownEpoch: Int64, epoch: Int64
+    )
+    /**
+     * Something that must be in the mailbox is not: the snapshot at this path, or the change files of a device with
+     * these numbers, missing for a day although later ones are there.
+     */
+    case remoteWithheld(path: String?, device: String?, first: Int64, last: Int64
+    )
+    /**
+     * Another client had put an older or another mesh in the place of ours; ours is in force again.
+     */
+    case remoteRepaired(generation: Int64, foundGeneration: Int64
     )
     /**
      * The mailbox refused or failed; tried again after the wait.
@@ -7609,25 +7905,34 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
         case 27: return .decodeError(path: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf)
         )
         
-        case 28: return .schemaMismatch(localVersion: try FfiConverterInt64.read(from: &buf), remoteVersion: try FfiConverterInt64.read(from: &buf)
+        case 28: return .writeQuarantined(table: try FfiConverterString.read(from: &buf), rowId: try FfiConverterString.read(from: &buf)
         )
         
-        case 29: return .clockSkew(device: try FfiConverterString.read(from: &buf), aheadMs: try FfiConverterInt64.read(from: &buf)
+        case 29: return .schemaMismatch(localVersion: try FfiConverterInt64.read(from: &buf), remoteVersion: try FfiConverterInt64.read(from: &buf)
         )
         
-        case 30: return .mergeTie(table: try FfiConverterString.read(from: &buf), rowId: try FfiConverterString.read(from: &buf), field: try FfiConverterString.read(from: &buf)
+        case 30: return .clockSkew(device: try FfiConverterString.read(from: &buf), aheadMs: try FfiConverterInt64.read(from: &buf)
         )
         
-        case 31: return .uniqueDuplicate(table: try FfiConverterString.read(from: &buf), rowId: try FfiConverterString.read(from: &buf), field: try FfiConverterString.read(from: &buf)
+        case 31: return .mergeTie(table: try FfiConverterString.read(from: &buf), rowId: try FfiConverterString.read(from: &buf), field: try FfiConverterString.read(from: &buf)
         )
         
-        case 32: return .remoteRollback(knownGeneration: try FfiConverterInt64.read(from: &buf), generation: try FfiConverterInt64.read(from: &buf), knownEpoch: try FfiConverterInt64.read(from: &buf), epoch: try FfiConverterInt64.read(from: &buf)
+        case 32: return .uniqueDuplicate(table: try FfiConverterString.read(from: &buf), rowId: try FfiConverterString.read(from: &buf), field: try FfiConverterString.read(from: &buf)
         )
         
-        case 33: return .remoteAccess(code: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf), retryInMs: try FfiConverterInt64.read(from: &buf)
+        case 33: return .remoteRollback(knownGeneration: try FfiConverterInt64.read(from: &buf), generation: try FfiConverterInt64.read(from: &buf), knownEpoch: try FfiConverterInt64.read(from: &buf), epoch: try FfiConverterInt64.read(from: &buf)
         )
         
-        case 34: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
+        case 34: return .remoteWithheld(path: try FfiConverterOptionString.read(from: &buf), device: try FfiConverterOptionString.read(from: &buf), first: try FfiConverterInt64.read(from: &buf), last: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 35: return .remoteRepaired(generation: try FfiConverterInt64.read(from: &buf), foundGeneration: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 36: return .remoteAccess(code: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf), retryInMs: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 37: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -7793,49 +8098,69 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .schemaMismatch(localVersion,remoteVersion):
+        case let .writeQuarantined(table,rowId):
             writeInt(&buf, Int32(28))
+            FfiConverterString.write(table, into: &buf)
+            FfiConverterString.write(rowId, into: &buf)
+            
+        
+        case let .schemaMismatch(localVersion,remoteVersion):
+            writeInt(&buf, Int32(29))
             FfiConverterInt64.write(localVersion, into: &buf)
             FfiConverterInt64.write(remoteVersion, into: &buf)
             
         
         case let .clockSkew(device,aheadMs):
-            writeInt(&buf, Int32(29))
+            writeInt(&buf, Int32(30))
             FfiConverterString.write(device, into: &buf)
             FfiConverterInt64.write(aheadMs, into: &buf)
             
         
         case let .mergeTie(table,rowId,field):
-            writeInt(&buf, Int32(30))
-            FfiConverterString.write(table, into: &buf)
-            FfiConverterString.write(rowId, into: &buf)
-            FfiConverterString.write(field, into: &buf)
-            
-        
-        case let .uniqueDuplicate(table,rowId,field):
             writeInt(&buf, Int32(31))
             FfiConverterString.write(table, into: &buf)
             FfiConverterString.write(rowId, into: &buf)
             FfiConverterString.write(field, into: &buf)
             
         
-        case let .remoteRollback(knownGeneration,generation,knownEpoch,epoch):
+        case let .uniqueDuplicate(table,rowId,field):
             writeInt(&buf, Int32(32))
+            FfiConverterString.write(table, into: &buf)
+            FfiConverterString.write(rowId, into: &buf)
+            FfiConverterString.write(field, into: &buf)
+            
+        
+        case let .remoteRollback(knownGeneration,generation,knownEpoch,epoch):
+            writeInt(&buf, Int32(33))
             FfiConverterInt64.write(knownGeneration, into: &buf)
             FfiConverterInt64.write(generation, into: &buf)
             FfiConverterInt64.write(knownEpoch, into: &buf)
             FfiConverterInt64.write(epoch, into: &buf)
             
         
+        case let .remoteWithheld(path,device,first,last):
+            writeInt(&buf, Int32(34))
+            FfiConverterOptionString.write(path, into: &buf)
+            FfiConverterOptionString.write(device, into: &buf)
+            FfiConverterInt64.write(first, into: &buf)
+            FfiConverterInt64.write(last, into: &buf)
+            
+        
+        case let .remoteRepaired(generation,foundGeneration):
+            writeInt(&buf, Int32(35))
+            FfiConverterInt64.write(generation, into: &buf)
+            FfiConverterInt64.write(foundGeneration, into: &buf)
+            
+        
         case let .remoteAccess(code,reason,retryInMs):
-            writeInt(&buf, Int32(33))
+            writeInt(&buf, Int32(36))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(reason, into: &buf)
             FfiConverterInt64.write(retryInMs, into: &buf)
             
         
         case let .other(name,json):
-            writeInt(&buf, Int32(34))
+            writeInt(&buf, Int32(37))
             FfiConverterString.write(name, into: &buf)
             FfiConverterString.write(json, into: &buf)
             
@@ -8989,6 +9314,30 @@ fileprivate struct FfiConverterOptionTypeProblem: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeQuarantinedWrite: FfiConverterRustBuffer {
+    typealias SwiftType = QuarantinedWrite?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeQuarantinedWrite.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeQuarantinedWrite.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeStoredCredentials: FfiConverterRustBuffer {
     typealias SwiftType = StoredCredentials?
 
@@ -9188,23 +9537,23 @@ fileprivate struct FfiConverterSequenceTypeOrder: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-fileprivate struct FfiConverterSequenceTypeQuarantinedFile: FfiConverterRustBuffer {
-    typealias SwiftType = [QuarantinedFile]
+fileprivate struct FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuffer {
+    typealias SwiftType = [QuarantinedItem]
 
-    public static func write(_ value: [QuarantinedFile], into buf: inout [UInt8]) {
+    public static func write(_ value: [QuarantinedItem], into buf: inout [UInt8]) {
         let len = Int32(value.count)
         writeInt(&buf, len)
         for item in value {
-            FfiConverterTypeQuarantinedFile.write(item, into: &buf)
+            FfiConverterTypeQuarantinedItem.write(item, into: &buf)
         }
     }
 
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [QuarantinedFile] {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [QuarantinedItem] {
         let len: Int32 = try readInt(&buf)
-        var seq = [QuarantinedFile]()
+        var seq = [QuarantinedItem]()
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
-            seq.append(try FfiConverterTypeQuarantinedFile.read(from: &buf))
+            seq.append(try FfiConverterTypeQuarantinedItem.read(from: &buf))
         }
         return seq
     }
@@ -9515,6 +9864,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials() != 29306) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_compact() != 51783) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_configure_mesh() != 4056) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9531,6 +9883,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_devices() != 56175) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined() != 9949) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() != 25874) {
@@ -9551,16 +9906,22 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_pull() != 25076) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() != 37037) {
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() != 48892) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote() != 53629) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() != 47630) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics() != 40682) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_resume() != 33544) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_retire_device() != 27425) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics() != 56710) {

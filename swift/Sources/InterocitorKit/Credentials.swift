@@ -31,7 +31,8 @@ extension StoredCredentials: CustomStringConvertible, CustomReflectable {
 /// A safe place for credentials: a keychain.
 ///
 /// Where it cannot be used now, throw an ``InterocitorError`` with ``InterocitorError/Code/credentialsUnavailable``; of any
-/// other error only the type is told. Methods are called from several tasks at once.
+/// other error only the type is told. Methods are called from several tasks at once. They may block a thread; before iOS 18
+/// and macOS 15 it is one of the few that all tasks share, so hand what takes long to a queue of your own there.
 public protocol CredentialStore: Sendable {
   /// What was saved under a name.
   func load(_ name: String) async throws -> StoredCredentials?
@@ -66,6 +67,11 @@ public actor MemoryCredentialStore: CredentialStore {
   public func clear(_ name: String) { saved[name] = nil }
 }
 
+/// Asks a credential store or a prompt of the app.
+private func asked<T>(_ call: () async throws -> T) async throws -> T {
+  do { return try await appWork(call) } catch { throw InterocitorError.failure(error) }
+}
+
 /// A credential store of the app as the engine calls it.
 final class CredentialBridge: InterocitorBindings.CredentialStore {
   private let store: any CredentialStore
@@ -73,26 +79,19 @@ final class CredentialBridge: InterocitorBindings.CredentialStore {
   init(_ store: any CredentialStore) { self.store = store }
 
   func load(name: String) async throws -> InterocitorBindings.StoredCredentials? {
-    do {
-      return try await store.load(name).map {
-        .init(passphrase: $0.passphrase, deviceId: $0.deviceID, meshId: $0.meshID, sealed: $0.sealed)
-      }
-    } catch { throw InterocitorError.failure(error) }
+    try await asked { try await store.load(name) }.map {
+      .init(passphrase: $0.passphrase, deviceId: $0.deviceID, meshId: $0.meshID, sealed: $0.sealed)
+    }
   }
 
   func save(name: String, credentials: InterocitorBindings.StoredCredentials) async throws {
-    do {
-      try await store.save(
-        name,
-        StoredCredentials(
-          passphrase: credentials.passphrase, deviceID: credentials.deviceId, meshID: credentials.meshId,
-          sealed: credentials.sealed))
-    } catch { throw InterocitorError.failure(error) }
+    let credentials = StoredCredentials(
+      passphrase: credentials.passphrase, deviceID: credentials.deviceId, meshID: credentials.meshId,
+      sealed: credentials.sealed)
+    try await asked { try await store.save(name, credentials) }
   }
 
-  func clear(name: String) async throws {
-    do { try await store.clear(name) } catch { throw InterocitorError.failure(error) }
-  }
+  func clear(name: String) async throws { try await asked { try await store.clear(name) } }
 }
 
 /// A prompt of the app as the engine calls it.
@@ -102,10 +101,10 @@ final class BiometricBridge: InterocitorBindings.BiometricPrompt {
   init(_ prompt: any BiometricPrompt) { self.prompt = prompt }
 
   func seal(secret: Data, reason: String) async throws -> Data {
-    do { return try await prompt.seal(secret, reason: reason) } catch { throw InterocitorError.failure(error) }
+    try await asked { try await prompt.seal(secret, reason: reason) }
   }
 
   func unseal(sealed: Data, reason: String) async throws -> Data {
-    do { return try await prompt.unseal(sealed, reason: reason) } catch { throw InterocitorError.failure(error) }
+    try await asked { try await prompt.unseal(sealed, reason: reason) }
   }
 }

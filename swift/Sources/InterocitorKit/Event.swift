@@ -61,6 +61,8 @@ public enum Event: Hashable, Sendable {
   case credentialsMeshMismatch(storedMeshID: String, activeMeshID: String)
   /// A file could not be read; it is in quarantine and sync goes on.
   case decodeError(path: String, reason: String)
+  /// A write was not published: its row was deleted for good elsewhere. It waits in quarantine.
+  case writeQuarantined(table: String, rowID: String)
   /// The app and the mesh have different schema versions.
   case schemaMismatch(localVersion: Int, remoteVersion: Int)
   /// A clock is further from the wall clock than five minutes.
@@ -71,6 +73,11 @@ public enum Event: Hashable, Sendable {
   case uniqueDuplicate(table: String, rowID: String, field: String)
   /// The mailbox shows an older state than was seen before.
   case remoteRollback(knownGeneration: Int, generation: Int, knownEpoch: Int, epoch: Int)
+  /// Something that must be in the mailbox is not: the snapshot at this path, or the change files of a device with these
+  /// numbers, missing for a day although later ones are there.
+  case remoteWithheld(path: String?, device: String?, first: Int, last: Int)
+  /// Another client had put an older or another mesh in the place of ours; ours is in force again.
+  case remoteRepaired(generation: Int, foundGeneration: Int)
   /// The mailbox refused or failed; tried again after the wait.
   case remoteAccess(code: InterocitorError.Code, reason: String, retryIn: Duration)
   /// Anything else: the name and the whole event as JSON.
@@ -134,6 +141,8 @@ extension Event {
         .credentialsMeshMismatch(storedMeshID: storedMeshId, activeMeshID: activeMeshId)
       case .decodeError(let path, let reason):
         .decodeError(path: path, reason: reason)
+      case .writeQuarantined(let table, let rowId):
+        .writeQuarantined(table: table, rowID: rowId)
       case .schemaMismatch(let localVersion, let remoteVersion):
         .schemaMismatch(localVersion: Int(localVersion), remoteVersion: Int(remoteVersion))
       case .clockSkew(let device, let aheadMs):
@@ -146,6 +155,10 @@ extension Event {
         .remoteRollback(
           knownGeneration: Int(knownGeneration), generation: Int(generation),
           knownEpoch: Int(knownEpoch), epoch: Int(epoch))
+      case .remoteWithheld(let path, let device, let first, let last):
+        .remoteWithheld(path: path, device: device, first: Int(first), last: Int(last))
+      case .remoteRepaired(let generation, let foundGeneration):
+        .remoteRepaired(generation: Int(generation), foundGeneration: Int(foundGeneration))
       case .remoteAccess(let code, let reason, let retryInMs):
         .remoteAccess(code: .init(rawValue: code), reason: reason, retryIn: .milliseconds(retryInMs))
       case .other(let name, let json):

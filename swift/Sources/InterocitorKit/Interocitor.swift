@@ -108,6 +108,20 @@ public final class Interocitor: Sendable {
     try await cancellable { try await self.engine.syncOnce(deadlineMs: deadline.milliseconds, cancel: $0) }
   }
 
+  /// Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+  /// change file. On a managed mesh only its server may (``InterocitorError/Code/writerMismatch``).
+  ///
+  /// ```swift
+  /// if case .written(let snapshot) = try await db.compact() { print("\(snapshot.rows) rows in one file") }
+  /// ```
+  ///
+  /// - Parameter grace: Files that the snapshot covers are deleted by later compactions of this device, when they have
+  ///   been covered for longer than this: a day or more, so that slow peers can still read them.
+  @discardableResult
+  public func compact(grace: Duration = .seconds(24 * 60 * 60)) async throws -> Compaction {
+    Compaction(try await cancellable { try await self.engine.compact(graceMs: grace.milliseconds, cancel: $0) })
+  }
+
   // MARK: living in an app
 
   /// Tells whether the user sees the app: in the background it polls ten times as seldom.
@@ -199,9 +213,29 @@ public final class Interocitor: Sendable {
     try await cancellable { try await self.engine.devices(cancel: $0) }.map(Device.init)
   }
 
-  /// Files of the mailbox that cannot be read. They are tried again by themselves.
-  public func quarantined() async throws -> [QuarantinedFile] {
-    try await InterocitorKit.engine { try await engine.quarantined() }.map(QuarantinedFile.init)
+  /// Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it does
+  /// come back, what it wrote meanwhile is published or put into quarantine.
+  public func retireDevice(_ id: String) async throws {
+    try await cancellable { try await self.engine.retireDevice(deviceId: id, cancel: $0) }
+  }
+
+  // MARK: quarantine
+
+  /// Files of the mailbox that cannot be read, and writes of this device that were put aside.
+  public func quarantined() async throws -> [QuarantinedItem] {
+    try await InterocitorKit.engine { try await engine.quarantined() }.map(QuarantinedItem.init)
+  }
+
+  /// Takes something out of quarantine, by its ``QuarantinedItem/name``: a write is made once more, and its row comes back
+  /// with these columns; a file is tried again with the next pull.
+  public func restoreQuarantined(_ name: String) async throws {
+    try await InterocitorKit.engine { try await engine.restoreQuarantined(name: name) }
+  }
+
+  /// Lets something in quarantine go, by its ``QuarantinedItem/name``: a write is forgotten for good; a file stays in the
+  /// mailbox, and is not tried again before its content changes.
+  public func discardQuarantined(_ name: String) async throws {
+    try await InterocitorKit.engine { try await engine.discardQuarantined(name: name) }
   }
 
   // MARK: credentials

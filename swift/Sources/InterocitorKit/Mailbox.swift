@@ -163,7 +163,8 @@ public struct MailboxCapabilities: Hashable, Sendable {
 ///
 /// A write is all or nothing: a reader sees the old body or the new one, never a part. A missing file or folder is
 /// ``MailboxError/Fault/notFound``, and only where the remote is certain of it. Of an error that is no ``MailboxError``
-/// only the type is told. Methods are called from several tasks at once.
+/// only the type is told. Methods are called from several tasks at once. They may block a thread; before iOS 18 and macOS 15
+/// it is one of the few that all tasks share, so hand what takes long to a queue of your own there.
 public protocol StorageAdapter: Sendable {
   /// Checks access and tells what the remote can do. Called once for a connection, before the other methods.
   func authenticate() async throws -> MailboxCapabilities

@@ -8,7 +8,7 @@ final class AdapterBridge: InterocitorBindings.StorageAdapter {
   init(_ adapter: any StorageAdapter) { self.adapter = adapter }
 
   private func asked<T>(_ call: () async throws -> T) async throws -> T {
-    do { return try await call() } catch { throw MailboxError.failure(error) }
+    do { return try await appWork(call) } catch { throw MailboxError.failure(error) }
   }
 
   func authenticate() async throws -> InterocitorBindings.MailboxCapabilities {
@@ -47,7 +47,7 @@ final class TokenBridge: InterocitorBindings.TokenProvider {
   init(_ provider: any TokenProvider) { self.provider = provider }
 
   func token(rejected: String?) async throws -> String {
-    do { return try await provider.token(rejected: rejected) } catch { throw MailboxError.failure(error) }
+    do { return try await appWork { try await provider.token(rejected: rejected) } } catch { throw MailboxError.failure(error) }
   }
 }
 

@@ -22,6 +22,26 @@ public struct OfflineReason: Hashable, Sendable {
   public let reason: String
 }
 
+/// How a compaction ended.
+public enum Compaction: Hashable, Sendable {
+  /// A new snapshot is in force.
+  case written(Snapshot)
+  /// Another device compacted at the same time; nothing was changed.
+  case overtaken
+
+  /// What was written, and what was deleted for it.
+  public struct Snapshot: Hashable, Sendable {
+    /// Its epoch.
+    public let epoch: Int
+    /// Rows in it, deleted ones included.
+    public let rows: Int
+    /// Change files that it covers.
+    public let covered: Int
+    /// Files deleted from the mailbox, since they were covered for longer than the grace.
+    public let deleted: Int
+  }
+}
+
 /// State of the connection.
 public enum ConnectionState: String, Hashable, Sendable {
   /// Not connected: local work goes on.
@@ -66,7 +86,7 @@ public struct Status: Hashable, Sendable {
   public let pendingSince: Date?
   /// Why batches could not be published when it was last tried.
   public let pendingProblems: [String]
-  /// Files of the mailbox that cannot be read.
+  /// How much is in quarantine.
   public let quarantined: Int
   /// When the mailbox last confirmed every step of an exchange.
   public let lastSync: Date?
@@ -90,13 +110,14 @@ public struct Device: Hashable, Identifiable, Sendable {
   public let isThisDevice: Bool
 }
 
-/// A file of the mailbox that cannot be read. It is tried again by itself.
-public struct QuarantinedFile: Hashable, Identifiable, Sendable {
+/// Something in quarantine: a file of the mailbox that cannot be read, which is tried again by itself, or a write of this
+/// device that was not published, since its row was deleted for good elsewhere meanwhile.
+public struct QuarantinedItem: Hashable, Identifiable, Sendable {
   /// Its name.
   public var id: String { name }
-  /// Name below the mesh's folder.
+  /// Of a file its name below the mesh's folder, of a write `writes/…`.
   public let name: String
-  /// What is wrong, by its stable name.
+  /// What is wrong, by its stable name: ``InterocitorError/Code/decode`` mostly, `ROW_DELETED` for a write.
   public let code: InterocitorError.Code
   /// What is wrong with it.
   public let reason: String
@@ -106,6 +127,18 @@ public struct QuarantinedFile: Hashable, Identifiable, Sendable {
   public let last: Date
   /// How often it was tried.
   public let tries: Int
+  /// The write, where it is one.
+  public let write: QuarantinedWrite?
+}
+
+/// A write in quarantine: what was set on a row that is gone.
+public struct QuarantinedWrite: Hashable, Sendable {
+  /// The table.
+  public let table: String
+  /// The row.
+  public let rowID: String
+  /// The columns that were set.
+  public let columns: JSONObject
 }
 
 // MARK: - as the engine has them
@@ -121,6 +154,17 @@ extension Connection {
       case .online: .online
       case .offline(let stage, let code, let reason):
         .offline(OfflineReason(stage: stage, code: .init(rawValue: code), reason: reason))
+      }
+  }
+}
+
+extension Compaction {
+  init(_ compaction: InterocitorBindings.Compaction) {
+    self =
+      switch compaction {
+      case .written(let epoch, let rows, let covered, let deleted):
+        .written(Snapshot(epoch: Int(epoch), rows: Int(rows), covered: Int(covered), deleted: Int(deleted)))
+      case .overtaken: .overtaken
       }
   }
 }
@@ -167,13 +211,17 @@ extension Device {
   }
 }
 
-extension QuarantinedFile {
-  init(_ file: InterocitorBindings.QuarantinedFile) {
-    name = file.name
-    code = .init(rawValue: file.code)
-    reason = file.reason
-    first = Date(milliseconds: file.firstMs)
-    last = Date(milliseconds: file.lastMs)
-    tries = Int(file.tries)
+extension QuarantinedItem {
+  init(_ item: InterocitorBindings.QuarantinedItem) throws {
+    name = item.name
+    code = .init(rawValue: item.code)
+    reason = item.reason
+    first = Date(milliseconds: item.firstMs)
+    last = Date(milliseconds: item.lastMs)
+    tries = Int(item.tries)
+    write = try item.write.map { write in
+      let columns = try JSONValue(json: Data(write.columns.utf8)).object ?? [:]
+      return QuarantinedWrite(table: write.table, rowID: write.rowId, columns: columns)
+    }
   }
 }

@@ -258,6 +258,75 @@ import Testing
     try await eventually("it stays connecting") { db.connectionState == .offline }
   }
 
+  @Test(.timeLimit(.minutes(1))) func aDisconnectBreaksOffWhatIsUnderWay() async throws {
+    let (isStuck, isReached) = (Shared(false), Shared(false))
+    let db = try await connected(to: .custom(Files { call in
+      guard call == "listFiles", isStuck.now else { return }
+      isReached.change { $0 = true }
+      try await Task.sleep(for: .seconds(20))
+    }))
+    isStuck.change { $0 = true }
+    let pulling = Task { try await db.pull() }
+    try await eventually("it never asked") { isReached.now }
+    try await db.disconnect()
+    await #expect(throws: CancellationError.self) { try await pulling.value }
+    #expect(db.connectionState == .offline)
+  }
+
+  /// A mailbox with versions, which refuses to overwrite another one than it was told.
+  private actor Versioned: StorageAdapter {
+    let files = Files()
+    private var versions: [String: Int] = [:]
+    private(set) var replaced: [String] = []
+    private var isTaken = false
+
+    func takeAll() { isTaken = true }
+
+    func authenticate() async throws -> MailboxCapabilities {
+      var capabilities = try await files.authenticate()
+      capabilities.conditionalReplace = true
+      return capabilities
+    }
+    func replaceFile(_ path: String, _ body: Data, etag: String) async throws {
+      guard !isTaken, etag == "v\(versions[path] ?? 0)" else { throw MailboxError(.conflict, reason: "it is another one") }
+      replaced.append(path)
+      try await writeFile(path, body)
+    }
+    func writeFile(_ path: String, _ body: Data) async throws {
+      versions[path, default: 0] += 1
+      try await files.writeFile(path, body)
+    }
+    func createFile(_ path: String, _ body: Data) async throws {
+      versions[path] = 1
+      try await files.createFile(path, body)
+    }
+    func metadata(_ path: String) async throws -> MailboxFile? {
+      var file = try await files.metadata(path)
+      file?.etag = "v\(versions[path] ?? 0)"
+      return file
+    }
+    func ensureFolder(_ path: String) async throws { try await files.ensureFolder(path) }
+    func listFiles(_ folder: String) async throws -> [MailboxFile] { try await files.listFiles(folder) }
+    func listFolders(_ folder: String) async throws -> [String] { try await files.listFolders(folder) }
+    func readFile(_ path: String) async throws -> Data { try await files.readFile(path) }
+    func deleteFile(_ path: String) async throws { try await files.deleteFile(path) }
+  }
+
+  @Test func anAdapterThatKnowsVersionsIsAskedToReplaceThem() async throws {
+    let adapter = Versioned()
+    let db = try await connected(to: .custom(adapter))
+    try await db.table("t").put("x", ["v": 1])
+    guard case .written(let snapshot) = try await db.compact(grace: .zero) else {
+      Issue.record("it was overtaken")
+      return
+    }
+    #expect(snapshot.epoch == 1 && snapshot.deleted >= 1)
+    #expect(await adapter.replaced == ["/Mesh/manifest.json"])
+    #expect(try await connected(to: .custom(adapter)).table("t").count() == 1)
+    await adapter.takeAll()
+    #expect(try await db.compact(grace: .zero) == .overtaken)
+  }
+
   @Test(.timeLimit(.minutes(1))) func anAdapterMayCallTheDatabase() async throws {
     let database = Shared<Interocitor?>(nil)
     let db = try await open()
@@ -395,7 +464,7 @@ import Testing
   }
 
   /// Does something that is worth a log line.
-  private func provoke(_ db: Interocitor) async throws {
+  func provoke(_ db: Interocitor) async throws {
     struct Oops: Error {}
     let mailbox = Mailbox.memory()
     let rule = MergeRule(table: "notes") { _ in throw Oops() }

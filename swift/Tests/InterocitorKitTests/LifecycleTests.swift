@@ -28,21 +28,37 @@ import Testing
     await expectFailure(.shutDown) { try await todos.rows() }
     await expectFailure(.shutDown) { try await todos.count() }
     await expectFailure(.shutDown) { try await db.batch { _ in } }
+    await expectFailure(.shutDown) { try db.configureMesh(.init(remotePath: "/Mesh")) }
+    await expectFailure(.shutDown) { try await db.setRemoteStorage(.memory()) }
     await expectFailure(.shutDown) { try await db.connect() }
+    await expectFailure(.shutDown) { try await db.disconnect() }
     await expectFailure(.shutDown) { try await db.pull() }
     await expectFailure(.shutDown) { try await db.flush() }
     await expectFailure(.shutDown) { try await db.sync() }
+    await expectFailure(.shutDown) { try await db.compact() }
     await expectFailure(.shutDown) { try await db.syncOnce(deadline: .seconds(1)) }
     await expectFailure(.shutDown) { try await db.join(.init(remotePath: "/Mesh")) }
     await expectFailure(.shutDown) { try await db.rebuildRemote() }
     await expectFailure(.shutDown) { try await db.status() }
     await expectFailure(.shutDown) { try await db.devices() }
+    await expectFailure(.shutDown) { try await db.retireDevice("x") }
     await expectFailure(.shutDown) { try await db.quarantined() }
+    await expectFailure(.shutDown) { try await db.restoreQuarantined("x") }
+    await expectFailure(.shutDown) { try await db.discardQuarantined("x") }
     await expectFailure(.shutDown) { try await db.dump() }
     await expectFailure(.shutDown) { try await db.tableNames() }
     await expectFailure(.shutDown) { try await db.suspend() }
     await expectFailure(.shutDown) { try await db.resume() }
+    await expectFailure(.shutDown) { try db.setPassphrase(passphrase) }
+    await expectFailure(.shutDown) { try await db.secureWithBiometrics(reason: "Secure") }
+    await expectFailure(.shutDown) { try await db.restoreWithBiometrics(reason: "Restore") }
+    await expectFailure(.shutDown) { try await db.clearCredentials() }
     await expectFailure(.shutDown) { try db.connectedStores.list() }
+    await expectFailure(.shutDown) { try db.connectedStores.get("x") }
+    await expectFailure(.shutDown) { try db.connectedStores.put(["id": "x"]) }
+    await expectFailure(.shutDown) { try db.connectedStores.remove("x") }
+    await expectFailure(.shutDown) { try await todos.query().results() }
+    await expectFailure(.shutDown) { for try await _ in todos.observe() {} }
     let error = await expectFailure(.shutDown) { try await todos.count() }
     #expect(error?.cause == .closed)
     db.setForeground(true)

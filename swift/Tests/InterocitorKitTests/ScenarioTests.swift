@@ -29,6 +29,8 @@ import Testing
     #"{"device":"a","do":"put","table":"t","id":"r","row":[1],"error":"LIMIT"}"#,
     #"{"device":"a","do":"paint","error":"DRIVER"}"#,
     #"{"device":"a","do":"status","expect":{"pending":7}}"#,
+    #"{"device":"a","do":"connect"},{"device":"a","do":"compact","grace":0,"expect":{"epoch":2}}"#,
+    #"{"device":"a","do":"connect"},{"device":"a","do":"compact","grace":0,"expect":null}"#,
     #"{"device":"a","do":"open"}"#,
     #"{"device":"b","do":"sync"}"#,
     #"{"do":"damageChanges"}"#,

@@ -209,6 +209,23 @@ import Testing
     #expect(try await db.table("t").count() == 0)
   }
 
+  @Test func batchesThatAreCancelledAtAnyMomentAreWrittenAsAWholeOrNotAtAll() async throws {
+    let db = try await open()
+    for round in 0..<60 {
+      let writing = Task {
+        try await db.batch { batch in
+          for index in 0..<50 { try batch.table("t\(round)").put("\(index)", ["v": 1]) }
+        }
+      }
+      for _ in 0..<(round % 20) { await Task.yield() }
+      writing.cancel()
+      _ = try? await writing.value
+    }
+    let names = try await db.tableNames()
+    #expect(names.count < 60, "nothing was ever cancelled")
+    for name in names { #expect(try await db.table(name).count() == 50, "\(name)") }
+  }
+
   @MainActor @Test func aBatchMayUseTheStateOfItsActor() async throws {
     final class Model { var titles = ["a", "b"] }
     let model = Model()

@@ -82,6 +82,12 @@ public actor ScenarioInterpreter {
     case "flush": try await db.flush()
     case "connect": try online(try await db.connect())
     case "rebuildRemote": try online(try await db.rebuildRemote())
+    case "compact":
+      guard case .written(let snapshot) = try await db.compact(grace: .seconds(try step.int("grace"))) else { break }
+      return [
+        "epoch": .integer(Int64(snapshot.epoch)), "rows": .integer(Int64(snapshot.rows)),
+        "covered": .integer(Int64(snapshot.covered)), "deleted": .integer(Int64(snapshot.deleted)),
+      ]
     case "configureMesh": try db.configureMesh(try mesh(step))
     case "join": try online(try await db.join(try mesh(step)))
     case "setPassphrase": try db.setPassphrase(try step.text("passphrase"))
@@ -215,6 +221,10 @@ private struct Step {
     guard let value = members[name], !value.isNull else { return nil }
     guard let text = value.string else { throw Fault.driver("\(name) is no text") }
     return text
+  }
+  func int(_ name: String) throws -> Int {
+    guard let number = try value(name).int else { throw Fault.driver("\(name) is no whole number") }
+    return number
   }
   func bool(_ name: String) throws -> Bool {
     guard let bool = try value(name).bool else { throw Fault.driver("\(name) is neither true nor false") }

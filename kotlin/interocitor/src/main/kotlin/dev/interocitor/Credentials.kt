@@ -23,7 +23,7 @@ public class StoredCredentials(
 
 /**
  * A safe place for credentials: a keychain. Where it cannot be used now, throw
- * [InterocitorException.Credential] with the code `CREDENTIALS_UNAVAILABLE`.
+ * [InterocitorException.Credential] with the code `CREDENTIALS_UNAVAILABLE`. Functions may block their thread.
  */
 public interface CredentialStore {
     /** What was saved under a name. */

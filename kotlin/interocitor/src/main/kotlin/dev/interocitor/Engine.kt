@@ -2,6 +2,7 @@ package dev.interocitor
 
 import dev.interocitor.ffi.Failure
 import dev.interocitor.ffi.InternalException
+import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
@@ -89,8 +90,12 @@ internal inline fun <T> appCode(what: String, call: () -> T): T = try {
 }
 
 /**
- * As [appCode], for code that may wait. It may also block, which keychains do: on a thread that is there for it, and not
- * on one of the few that all coroutines share.
+ * Threads for code of the app that the engine calls. It may block, which keychains and file systems do: not one of the
+ * few threads that all coroutines share, nor one of [Dispatchers.IO], which calls on rows need. A view of that has threads
+ * of its own.
  */
+internal val appThreads: CoroutineDispatcher = Dispatchers.IO.limitedParallelism(64, "interocitor-app")
+
+/** As [appCode], for code that may wait, or block its thread. */
 internal suspend fun <T> appWork(what: String, call: suspend () -> T): T =
-    appCode(what) { withContext(Dispatchers.IO) { call() } }
+    appCode(what) { withContext(appThreads) { call() } }

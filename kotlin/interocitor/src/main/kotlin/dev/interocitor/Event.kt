@@ -221,6 +221,14 @@ public sealed interface Event {
     public data class DecodeError(val path: String, val reason: String) : Event
 
     /**
+     * A write was not published: its row was deleted for good elsewhere. It waits in quarantine.
+     *
+     * @property table the table.
+     * @property rowId the row.
+     */
+    public data class WriteQuarantined(val table: String, val rowId: String) : Event
+
+    /**
      * The app and the mesh have different schema versions.
      *
      * @property localVersion the app's version.
@@ -270,6 +278,25 @@ public sealed interface Event {
     ) : Event
 
     /**
+     * Something that must be in the mailbox is not: the snapshot at [path], or the change files of [device] from [first]
+     * to [last], missing for a day although later ones are there.
+     *
+     * @property path where the snapshot should be.
+     * @property device whose change files are missing.
+     * @property first the number of the first of them.
+     * @property last the number of the last of them.
+     */
+    public data class RemoteWithheld(val path: String?, val device: String?, val first: Long, val last: Long) : Event
+
+    /**
+     * Another client had put an older or another mesh in the place of ours; ours is in force again.
+     *
+     * @property generation the generation that is in force.
+     * @property foundGeneration the generation that was found.
+     */
+    public data class RemoteRepaired(val generation: Long, val foundGeneration: Long) : Event
+
+    /**
      * The mailbox refused or failed; tried again after the wait.
      *
      * @property code stable code; see [ErrorCode].
@@ -316,11 +343,14 @@ internal fun FfiEvent.asPublic(): Event = when (this) {
     is FfiEvent.CredentialsConflict -> Event.CredentialsConflict(storedDeviceId, activeDeviceId)
     is FfiEvent.CredentialsMeshMismatch -> Event.CredentialsMeshMismatch(storedMeshId, activeMeshId)
     is FfiEvent.DecodeError -> Event.DecodeError(path, reason)
+    is FfiEvent.WriteQuarantined -> Event.WriteQuarantined(table, rowId)
     is FfiEvent.SchemaMismatch -> Event.SchemaMismatch(localVersion, remoteVersion)
     is FfiEvent.ClockSkew -> Event.ClockSkew(device, aheadMs.milliseconds)
     is FfiEvent.MergeTie -> Event.MergeTie(table, rowId, field)
     is FfiEvent.UniqueDuplicate -> Event.UniqueDuplicate(table, rowId, field)
     is FfiEvent.RemoteRollback -> Event.RemoteRollback(knownGeneration, generation, knownEpoch, epoch)
+    is FfiEvent.RemoteWithheld -> Event.RemoteWithheld(path, device, first, last)
+    is FfiEvent.RemoteRepaired -> Event.RemoteRepaired(generation, foundGeneration)
     is FfiEvent.RemoteAccess -> Event.RemoteAccess(code, reason, retryInMs.milliseconds)
     is FfiEvent.Other -> Event.Other(name, json)
 }

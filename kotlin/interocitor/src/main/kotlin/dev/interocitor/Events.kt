@@ -8,6 +8,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.flow
+import dev.interocitor.ffi.Failure
 import dev.interocitor.ffi.Event as FfiEvent
 import dev.interocitor.ffi.EventListener as FfiEventListener
 import dev.interocitor.ffi.Interocitor as FfiInterocitor
@@ -36,8 +37,8 @@ internal class ConnectionWatch(inner: FfiInterocitor, ended: Job) {
     private val current = MutableStateFlow(ConnectionState.OFFLINE)
     val state: StateFlow<ConnectionState> = current.asStateFlow()
 
-    // The engine ends a listener whose subscription is gone.
-    private val subscription: FfiSubscription = engineNow {
+    // The engine ends a listener whose subscription is gone. After a shutdown there is nothing to hear any more.
+    private val subscription: FfiSubscription? = try {
         inner.subscribe(
             Listener { told ->
                 val changed = told.filterIsInstance<FfiEvent.ConnectionChanged>().lastOrNull()
@@ -47,12 +48,14 @@ internal class ConnectionWatch(inner: FfiInterocitor, ended: Job) {
                 }
             },
         )
+    } catch (_: Failure.Closed) {
+        null
     }
 
     init {
         current.value = inner.connectionState().asPublic()
         ended.invokeOnCompletion {
-            subscription.cancel()
+            subscription?.cancel()
             current.value = ConnectionState.OFFLINE
         }
     }

@@ -12,6 +12,7 @@ import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.serializer
 import java.io.File
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.days
 import dev.interocitor.ffi.Interocitor as FfiInterocitor
 
 /**
@@ -86,6 +87,16 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
     public suspend fun syncOnce(deadline: Duration) {
         engine { inner.syncOnce(deadline.inWholeMilliseconds) }
     }
+
+    /**
+     * Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+     * change file. On a managed mesh only its server may (`WRITER_MISMATCH`).
+     *
+     * @param grace files that the snapshot covers are deleted by later compactions of this device, when they have been
+     * covered for longer than this: a day or more, so that slow peers can still read them.
+     */
+    public suspend fun compact(grace: Duration = 1.days): Compaction =
+        engine { inner.compact(grace.inWholeMilliseconds) }.asPublic()
 
     /** Tells whether the user sees the app: in the background it polls ten times as seldom. */
     public fun setForeground(isForeground: Boolean) {
@@ -183,8 +194,38 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
     /** The devices of the mesh, read from the mailbox. */
     public suspend fun devices(): List<Device> = engine { inner.devices() }.map { it.asPublic() }
 
-    /** Files of the mailbox that cannot be read. */
-    public suspend fun quarantined(): List<QuarantinedFile> = engine { inner.quarantined() }.map { it.asPublic() }
+    /**
+     * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it does
+     * come back, what it wrote meanwhile is published or put into quarantine.
+     *
+     * @param id its id, as [devices] tells it.
+     */
+    public suspend fun retireDevice(id: String) {
+        engine { inner.retireDevice(id) }
+    }
+
+    /** Files of the mailbox that cannot be read, and writes of this device that were put aside. */
+    public suspend fun quarantined(): List<QuarantinedItem> = engine { inner.quarantined() }.map { it.asPublic() }
+
+    /**
+     * Takes something out of quarantine: a write is made once more, and its row comes back with these columns; a file is
+     * tried again with the next pull.
+     *
+     * @param name its name, as [quarantined] tells it.
+     */
+    public suspend fun restoreQuarantined(name: String) {
+        engine { inner.restoreQuarantined(name) }
+    }
+
+    /**
+     * Lets something in quarantine go: a write is forgotten for good; a file stays in the mailbox, and is not tried again
+     * before its content changes.
+     *
+     * @param name its name, as [quarantined] tells it.
+     */
+    public suspend fun discardQuarantined(name: String) {
+        engine { inner.discardQuarantined(name) }
+    }
 
     /**
      * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it is:

@@ -97,7 +97,7 @@ public sealed class WebDavAuth {
 /** Gives the access token of an account. */
 public fun interface TokenProvider {
     /**
-     * The token to use now; throw a [MailboxException] where there is none.
+     * The token to use now; throw a [MailboxException] where there is none. It may block its thread.
      *
      * @param rejected one that the remote just refused; another one is wanted.
      */
@@ -105,5 +105,5 @@ public fun interface TokenProvider {
 }
 
 internal class ForeignTokenProvider(private val provider: TokenProvider) : FfiTokenProvider {
-    override suspend fun token(rejected: String?): String = mailboxCode("the token provider") { provider.token(rejected) }
+    override suspend fun token(rejected: String?): String = mailboxWork("the token provider") { provider.token(rejected) }
 }

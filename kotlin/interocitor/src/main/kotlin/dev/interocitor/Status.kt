@@ -1,11 +1,15 @@
 package dev.interocitor
 
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.jsonObject
 import kotlin.time.Instant
+import dev.interocitor.ffi.Compaction as FfiCompaction
 import dev.interocitor.ffi.Connection as FfiConnection
 import dev.interocitor.ffi.ConnectionState as FfiConnectionState
 import dev.interocitor.ffi.Device as FfiDevice
 import dev.interocitor.ffi.Problem as FfiProblem
-import dev.interocitor.ffi.QuarantinedFile as FfiQuarantinedFile
+import dev.interocitor.ffi.QuarantinedItem as FfiQuarantinedItem
+import dev.interocitor.ffi.QuarantinedWrite as FfiQuarantinedWrite
 import dev.interocitor.ffi.Status as FfiStatus
 
 /** State of the connection. */
@@ -38,6 +42,22 @@ public sealed interface Connection {
     public data class Offline(val stage: String, val code: String, val reason: String) : Connection
 }
 
+/** How a compaction ended. */
+public sealed interface Compaction {
+    /**
+     * A new snapshot is in force.
+     *
+     * @property epoch its epoch.
+     * @property rows rows in it, deleted ones included.
+     * @property covered change files that it covers.
+     * @property deleted files deleted from the mailbox, since they were covered for longer than the grace.
+     */
+    public data class Written(val epoch: Long, val rows: Long, val covered: Long, val deleted: Long) : Compaction
+
+    /** Another device compacted at the same time; nothing was changed. */
+    public data object Overtaken : Compaction
+}
+
 /**
  * A failure that was met in the background.
  *
@@ -60,7 +80,7 @@ public data class Problem(val code: String, val reason: String)
  * @property pendingCount batches that wait to be published, or rows of a store that never belonged to a mesh.
  * @property pendingSince when the oldest of them was opened.
  * @property pendingProblems why batches could not be published when it was last tried.
- * @property quarantined files of the mailbox that cannot be read.
+ * @property quarantined how much is in quarantine.
  * @property lastSync when the mailbox last confirmed every step of an exchange.
  */
 public data class Status(
@@ -101,23 +121,35 @@ public data class Device(
 )
 
 /**
- * A file of the mailbox that cannot be read. It is tried again by itself.
+ * Something in quarantine: a file of the mailbox that cannot be read, which is tried again by itself, or a write of this
+ * device that was not published, since its row was deleted for good elsewhere meanwhile.
  *
- * @property name name below the mesh's folder.
- * @property code stable code of the fault.
+ * @property name of a file its name below the mesh's folder, of a write `writes/…`.
+ * @property code stable code of the fault: `DECODE` mostly, `ROW_DELETED` for a write.
  * @property reason what is wrong with it.
  * @property first when it was first met.
  * @property last when it was last tried.
  * @property tries how often it was tried.
+ * @property write the write, where it is one.
  */
-public data class QuarantinedFile(
+public data class QuarantinedItem(
     val name: String,
     val code: String,
     val reason: String,
     val first: Instant,
     val last: Instant,
     val tries: Long,
+    val write: QuarantinedWrite?,
 )
+
+/**
+ * A write in quarantine: what was set on a row that is gone.
+ *
+ * @property table the table.
+ * @property rowId the row.
+ * @property columns the columns that were set.
+ */
+public data class QuarantinedWrite(val table: String, val rowId: String, val columns: JsonObject)
 
 private fun instant(ms: Long) = Instant.fromEpochMilliseconds(ms)
 
@@ -131,6 +163,11 @@ internal fun FfiConnectionState.asPublic(): ConnectionState = when (this) {
 internal fun FfiConnection.asPublic(): Connection = when (this) {
     is FfiConnection.Online -> Connection.Online
     is FfiConnection.Offline -> Connection.Offline(stage, code, reason)
+}
+
+internal fun FfiCompaction.asPublic(): Compaction = when (this) {
+    is FfiCompaction.Written -> Compaction.Written(epoch, rows, covered, deleted)
+    is FfiCompaction.Overtaken -> Compaction.Overtaken
 }
 
 private fun FfiProblem.asPublic() = Problem(code, reason)
@@ -161,5 +198,7 @@ internal fun FfiDevice.asPublic(): Device = Device(
     isThisDevice = isThisDevice,
 )
 
-internal fun FfiQuarantinedFile.asPublic(): QuarantinedFile =
-    QuarantinedFile(name, code, reason, instant(firstMs), instant(lastMs), tries)
+internal fun FfiQuarantinedItem.asPublic(): QuarantinedItem =
+    QuarantinedItem(name, code, reason, instant(firstMs), instant(lastMs), tries, write?.asPublic())
+
+private fun FfiQuarantinedWrite.asPublic() = QuarantinedWrite(table, rowId, parseJson(columns).jsonObject)

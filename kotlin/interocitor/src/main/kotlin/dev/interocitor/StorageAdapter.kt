@@ -1,5 +1,6 @@
 package dev.interocitor
 
+import kotlinx.coroutines.withContext
 import kotlin.coroutines.cancellation.CancellationException
 import kotlin.time.Duration
 import kotlin.time.Instant
@@ -14,7 +15,8 @@ import dev.interocitor.ffi.StorageAdapter as FfiStorageAdapter
  *
  * A write is all or nothing: a reader sees the old body or the new one, never a part. A missing file or folder is
  * [MailboxFault.NOT_FOUND], and only where the remote is certain of it. Functions are called from several coroutines
- * at once. They fail with a [MailboxException]; anything else counts as [MailboxFault.IO].
+ * at once, on threads that they may block. They fail with a [MailboxException]; anything else counts as
+ * [MailboxFault.IO].
  */
 public interface StorageAdapter {
     /** Checks access and tells what the remote can do. Called once for a connection, before the other functions. */
@@ -137,9 +139,9 @@ public class MailboxException(
     cause: Throwable? = null,
 ) : Exception("$fault: $reason", cause)
 
-/** As [appCode], for code that answers with a [MailboxException]. */
-internal inline fun <T> mailboxCode(what: String, call: () -> T): T = try {
-    call()
+/** As [appWork], for code that answers with a [MailboxException]. */
+internal suspend fun <T> mailboxWork(what: String, call: suspend () -> T): T = try {
+    withContext(appThreads) { call() }
 } catch (failure: Throwable) {
     throw when (failure) {
         is MailboxException ->
@@ -150,7 +152,8 @@ internal inline fun <T> mailboxCode(what: String, call: () -> T): T = try {
 }
 
 internal class ForeignAdapter(private val adapter: StorageAdapter) : FfiStorageAdapter {
-    private inline fun <T> call(call: StorageAdapter.() -> T): T = mailboxCode("the storage adapter") { adapter.call() }
+    private suspend fun <T> call(call: suspend StorageAdapter.() -> T): T =
+        mailboxWork("the storage adapter") { adapter.call() }
 
     override suspend fun authenticate(): FfiMailboxCapabilities =
         call { authenticate().run { FfiMailboxCapabilities(exclusiveCreate, conditionalReplace, maxBody) } }

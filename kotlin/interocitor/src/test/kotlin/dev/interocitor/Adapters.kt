@@ -28,7 +28,7 @@ open class MemoryAdapter : StorageAdapter {
         if (files.putIfAbsent(path, body) != null) throw MailboxException(MailboxFault.ALREADY_EXISTS, path)
     }
 
-    override suspend fun replaceFile(path: String, body: ByteArray, etag: String) =
+    override suspend fun replaceFile(path: String, body: ByteArray, etag: String): Unit =
         throw MailboxException(MailboxFault.PROTOCOL, "not offered")
 
     override suspend fun deleteFile(path: String) {

@@ -24,9 +24,7 @@ import org.junit.jupiter.api.io.TempDir
 import java.io.File
 import java.io.RandomAccessFile
 import java.security.MessageDigest
-import java.util.concurrent.CountDownLatch
-import java.util.concurrent.TimeUnit
-import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
@@ -85,7 +83,31 @@ class ErrorCodeTest {
     }
 
     @Test
-    fun `a mailbox that was rolled back is told, and nothing older is adopted`() = test {
+    fun `a mailbox that was rolled back is told, and nothing is lost`() = test {
+        val mailbox = folder.mailbox()
+        member(Mailbox.folder(mailbox)).use { db ->
+            val todos = db.table<Title>("todos")
+            todos.put("a", Title("Milk"))
+            db.connect()
+            val (mesh, older) = File(mailbox, "Mesh") to File(folder, "older")
+            mesh.copyRecursively(older)
+            todos.put("b", Title("Bread"))
+            db.compact(Duration.ZERO)
+            mesh.deleteRecursively()
+            older.copyRecursively(mesh)
+            val rollback = next<Event.RemoteRollback>(db)
+            db.sync()
+            assertEquals(Event.RemoteRollback(knownGeneration = 2, generation = 1, knownEpoch = 1, epoch = 0), rollback.await())
+            assertEquals(2, todos.query().count())
+        }
+        member(Mailbox.folder(mailbox)).use { other ->
+            other.connect()
+            assertEquals(2, other.table<Title>("todos").query().count())
+        }
+    }
+
+    @Test
+    fun `a manifest that was only covered up is put back`() = test {
         val mailbox = folder.mailbox()
         member(Mailbox.folder(mailbox)).use { db ->
             db.connect()
@@ -95,12 +117,12 @@ class ErrorCodeTest {
             db.sync()
             assertEquals(2, db.status().generation)
             mesh.resolve("manifest.json").writeText(older)
-            val rollback = next<Event.RemoteRollback>(db)
+            val repaired = next<Event.RemoteRepaired>(db)
             db.table<Title>("todos").put("a", Title("Milk"))
             db.sync()
-            assertEquals(Event.RemoteRollback(knownGeneration = 2, generation = 1, knownEpoch = 0, epoch = 0), rollback.await())
+            assertEquals(Event.RemoteRepaired(generation = 2, foundGeneration = 1), repaired.await())
             assertEquals(2, db.status().generation)
-            assertEquals(Title("Milk"), db.table<Title>("todos").row("a")?.value)
+            assertTrue("manifest-2.json" in mesh.resolve("manifest.json").readText())
         }
     }
 
@@ -179,6 +201,30 @@ class ErrorCodeTest {
         Interocitor.open("tests") { path = file }.use { assertEquals(1, it.table<Title>("todos").query().count()) }
     }
 
+    /** A file with holes, as large as SQLite lets one become, stands for a disk that is full: no page can be added. */
+    @Test
+    fun `a full disk is told and nothing is half stored`() = test {
+        val file = File(folder, "todo.db")
+        Interocitor.open("tests") { path = file }.use { it.table<Title>("todos").put("a", Title("Milk")) }
+        val (pages, pageSize, pageCount) = Triple(0xffff_fffeL, 4096L, 28L)
+        assertEquals(file.length(), file.patchHead(pageCount, pages.toInt()) * pageSize)
+        RandomAccessFile(file, "rw").use { it.setLength(pages * pageSize) }
+
+        Interocitor.open("tests") { path = file }.use { db ->
+            val (todos, large) = db.table<Title>("todos") to Title("x".repeat(100_000))
+            val failure = failsWith<InterocitorException.Store>("DISK_FULL") { todos.put("b", large) }
+            assertTrue(failure.isRetryable)
+            failsWith<InterocitorException.Store>("DISK_FULL") {
+                db.batch {
+                    table<Title>("todos").put("c", Title("Bread"))
+                    table<Title>("todos").put("b", large)
+                }
+            }
+            assertEquals(listOf("a"), todos.query().rows().map { it.id })
+            assertEquals(1, db.status().pendingCount)
+        }
+    }
+
     /** Another process that writes to a store until the block ends. */
     private suspend fun <T> heldByAnother(file: File, block: suspend () -> T): T {
         val program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); " +
@@ -202,8 +248,19 @@ class ErrorCodeTest {
             val todos = db.table<Title>("todos")
             todos.put("a", Title("Milk"))
             heldByAnother(file) {
-                val failure = failsWith<InterocitorException.Store>("STORE_BUSY") { todos.put("b", Title("Bread")) }
-                assertTrue(failure.isRetryable)
+                val writing = async { failsWith<InterocitorException.Store>("STORE_BUSY") { todos.put("b", Title("Bread")) } }
+                // Reads go on all the time.
+                var reads = 0
+                while (writing.isActive) {
+                    withTimeout(2.seconds) {
+                        assertEquals(Title("Milk"), todos.row("a")?.value)
+                        assertEquals(listOf("a"), todos.query().rows().map { it.id })
+                    }
+                    reads++
+                    delay(50.milliseconds)
+                }
+                assertTrue(reads > 100, "$reads reads")
+                assertTrue(writing.await().isRetryable)
             }
             assertEquals(1, todos.query().count())
             todos.put("b", Title("Bread"))
@@ -241,129 +298,5 @@ class ErrorCodeTest {
         val failure = failsWith<InterocitorException.Internal>("INTERNAL") { engineNow { throw InternalException("index out of bounds") } }
         assertFalse(failure.isRetryable)
         assertTrue("report" in failure.reason && "index out of bounds" in failure.reason, failure.reason)
-    }
-}
-
-/** Code of the app that keeps the engine waiting: other calls go on. */
-class BlockingAppCodeTest {
-    /** Blocks the thread of whoever comes until it is opened. */
-    private class Gate {
-        private val reached = CountDownLatch(1)
-        private val opened = CountDownLatch(1)
-
-        fun pass() {
-            reached.countDown()
-            check(opened.await(20, TimeUnit.SECONDS)) { "the gate was never opened" }
-        }
-
-        suspend fun isReached() = withContext(Dispatchers.IO) { assertTrue(reached.await(5, TimeUnit.SECONDS), "nobody came") }
-
-        fun open() = opened.countDown()
-    }
-
-    /** What an app does meanwhile, with this database and others. */
-    private suspend fun use(db: Interocitor) = withTimeout(5.seconds) {
-        val notes = db.table<Title>("notes")
-        val id = notes.add(Title("Milk"))
-        assertEquals(Title("Milk"), notes.row(id)?.value)
-        db.batch { table<Title>("notes").delete(id) }
-        assertEquals(0, notes.query().count())
-        db.status()
-        inMemory { it.table<Title>("notes").add(Title("Bread")) }
-    }
-
-    /** Begins a call whose foreign code blocks; the block runs while it does. */
-    private suspend fun CoroutineScope.whileBlocked(gate: Gate, call: suspend () -> Unit, block: suspend () -> Unit) {
-        val calling = async { call() }
-        try {
-            gate.isReached()
-            block()
-            assertTrue(calling.isActive, "the call did not wait")
-        } finally {
-            gate.open()
-        }
-        withTimeout(5.seconds) { calling.await() }
-    }
-
-    @Test
-    fun `a keychain that blocks holds up its own call only`() = test {
-        val gate = Gate()
-        val keychain = object : MemoryCredentials() {
-            override suspend fun save(name: String, credentials: StoredCredentials) {
-                gate.pass()
-                super.save(name, credentials)
-            }
-        }
-        member(Mailbox.memory()) { credentials = keychain }.use { db ->
-            whileBlocked(gate, { assertEquals(Connection.Online, db.connect()) }) { use(db) }
-            assertEquals(PASSPHRASE, keychain.saved.values.single().passphrase)
-        }
-    }
-
-    @Test
-    fun `a biometric prompt that blocks holds up its own call only`() = test {
-        val gate = Gate()
-        val prompt = object : MirrorPrompt() {
-            override suspend fun unseal(sealed: ByteArray, reason: String): ByteArray {
-                gate.pass()
-                return super.unseal(sealed, reason)
-            }
-        }
-        member(Mailbox.memory()) { credentials = MemoryCredentials(); biometrics = prompt }.use { db ->
-            db.connect()
-            db.secureWithBiometrics("to keep it")
-            db.disconnect()
-            db.clearCredentials()
-            whileBlocked(gate, { db.restoreWithBiometrics("to open it") }) { use(db) }
-            assertEquals(PASSPHRASE, db.getPassphrase())
-        }
-    }
-
-    @Test
-    fun `a merge function that blocks holds up its own pull only`() = test {
-        val gate = Gate()
-        val mailbox = Mailbox.memory()
-        val highest = { conflicts: List<MergeConflict> -> conflicts.map { maxOf(it.local, it.remote, compareBy { value -> value.text }) } }
-        member(mailbox) { merge("t", "v") { highest(it) } }.use { a ->
-            member(mailbox) { merge("t", "v") { gate.pass(); highest(it) } }.use { b ->
-                a.connect()
-                b.connect()
-                a.table<JsonObject>("t").put("x", json("""{"v":2}"""))
-                delay(5.milliseconds)
-                b.table<JsonObject>("t").put("x", json("""{"v":1}"""))
-                a.sync()
-                whileBlocked(gate, { b.sync() }) {
-                    use(b)
-                    use(a)
-                    withTimeout(5.seconds) { a.sync() }
-                }
-                repeat(2) { a.sync(); b.sync() }
-                for (db in listOf(a, b)) assertEquals(JsonPrimitive(2), db.table<JsonObject>("t").row("x")?.value?.get("v"))
-            }
-        }
-    }
-
-    @Test
-    fun `a log sink that blocks holds up nobody`() = test {
-        val gate = Gate()
-        val taken = AtomicInteger()
-        try {
-            Interocitor.setLogSink({ gate.pass(); taken.incrementAndGet() }, LogLevel.TRACE)
-            member(Mailbox.memory()).use { db ->
-                db.connect()
-                gate.isReached()
-                use(db)
-                withTimeout(5.seconds) {
-                    db.sync()
-                    db.disconnect()
-                    db.shutdown()
-                    Interocitor.setLogSink(null)
-                }
-            }
-            assertEquals(0, taken.get(), "the sink did not block")
-        } finally {
-            gate.open()
-            Interocitor.setLogSink(null)
-        }
     }
 }

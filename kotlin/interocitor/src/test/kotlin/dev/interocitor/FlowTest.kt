@@ -161,6 +161,8 @@ class FlowTest {
         eventually("it is idle again") { db.connectionState.value == ConnectionState.IDLE }
         db.shutdown()
         assertEquals(ConnectionState.OFFLINE, db.connectionState.value)
+        val ended = member(Mailbox.memory()).also { it.shutdown() }
+        assertEquals(ConnectionState.OFFLINE, ended.connectionState.value, "asked for the first time after the end")
     }
 
     @Test

@@ -21,6 +21,7 @@ import java.lang.ref.WeakReference
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.ConcurrentLinkedQueue
 import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
@@ -229,6 +230,103 @@ class ForeignCodeTest {
     }
 
     @Test
+    fun `a mailbox that knows versions is asked to replace them`() = test {
+        val adapter = object : MemoryAdapter() {
+            val versions = ConcurrentHashMap<String, Int>()
+            val replaced = ConcurrentLinkedQueue<String>()
+
+            @Volatile
+            var isTaken = false
+
+            override suspend fun authenticate() = MailboxCapabilities(exclusiveCreate = true, conditionalReplace = true)
+            override suspend fun metadata(path: String) = super.metadata(path)?.copy(etag = "v${versions[path]}")
+            override suspend fun writeFile(path: String, body: ByteArray) {
+                versions.merge(path, 1, Int::plus)
+                super.writeFile(path, body)
+            }
+
+            override suspend fun replaceFile(path: String, body: ByteArray, etag: String) {
+                if (isTaken || etag != "v${versions[path]}") throw MailboxException(MailboxFault.CONFLICT, path)
+                replaced += path
+                writeFile(path, body)
+            }
+        }
+        member(Mailbox.custom(adapter)).use { db ->
+            db.table<Title>("t").put("a", Title("Milk"))
+            db.connect()
+            val compaction = db.compact(Duration.ZERO) as Compaction.Written
+            assertTrue(compaction.epoch == 1L && compaction.deleted >= 1, "$compaction")
+            assertEquals(listOf("/Mesh/manifest.json"), adapter.replaced.toList())
+            adapter.isTaken = true
+            assertEquals(Compaction.Overtaken, db.compact(Duration.ZERO))
+        }
+        member(Mailbox.custom(adapter)).use { other ->
+            other.connect()
+            assertEquals(1, other.table<Title>("t").query().count())
+        }
+    }
+
+    @Test
+    fun `keychains, prompts, token providers and merge functions that use the database do not deadlock`() = test {
+        lateinit var db: Interocitor
+        suspend fun called(by: String) {
+            db.table<Title>("log").put(by, Title(by))
+            db.status()
+        }
+        val keychain = object : MemoryCredentials() {
+            override suspend fun save(name: String, credentials: StoredCredentials) {
+                called("keychain")
+                super.save(name, credentials)
+            }
+        }
+        val prompt = object : MirrorPrompt() {
+            override suspend fun seal(secret: ByteArray, reason: String) = super.seal(secret, reason).also { called("seal") }
+            override suspend fun unseal(sealed: ByteArray, reason: String) =
+                super.unseal(sealed, reason).also { called("unseal") }
+        }
+        val mailbox = Mailbox.memory()
+        db = member(mailbox) {
+            credentials = keychain
+            biometrics = prompt
+            merge("t") { conflicts -> runBlocking { called("merge") }.let { conflicts.map { it.remote } } }
+        }
+        member(mailbox).use { peer ->
+            peer.table<Title>("t").put("x", Title("theirs"))
+            peer.connect()
+        }
+        db.use {
+            withTimeout(10.seconds) {
+                db.table<Title>("t").put("x", Title("ours"))
+                db.connect()
+                db.secureWithBiometrics("please")
+                db.disconnect()
+                db.restoreWithBiometrics("please")
+                db.setRemoteStorage(
+                    Mailbox.webdav("http://127.0.0.1:1/", WebDavAuth.Tokens { called("tokens"); error("no token") }),
+                )
+                db.connect()
+            }
+            val callers = db.table<Title>("log").query().rows().map { it.id }
+            assertEquals(listOf("keychain", "merge", "seal", "tokens", "unseal"), callers)
+        }
+    }
+
+    @Test
+    fun `a prompt that fails is an answer, whatever it throws`() = test {
+        for (fault in faults) {
+            val prompt = object : MirrorPrompt() {
+                override suspend fun seal(secret: ByteArray, reason: String) = fault()
+            }
+            member(Mailbox.memory()) { credentials = MemoryCredentials(); biometrics = prompt }.use { db ->
+                val failure = failsWith<InterocitorException.Credential>("CREDENTIALS_UNAVAILABLE") {
+                    withTimeout(5.seconds) { db.secureWithBiometrics("please") }
+                }
+                if (fault !== faults[3]) assertFalse("hunter2" in failure.stackTraceToString(), failure.stackTraceToString())
+            }
+        }
+    }
+
+    @Test
     fun `a collector that uses the database does not deadlock`() = test {
         inMemory { db ->
             val done = Channel<Unit>()
@@ -369,17 +467,33 @@ class ForeignCodeTest {
     }
 
     @Test
-    fun `an adapter is let go with the database`() = test {
-        val reference = openAndShutDown()
-        eventually("the adapter is collected") {
+    fun `what the app gave is let go with the database`() = test {
+        val references = openAndShutDown()
+        eventually("all of it is collected") {
             System.gc()
-            reference.get() == null
+            references.all { it.get() == null }
         }
     }
 
-    private suspend fun openAndShutDown(): WeakReference<MemoryAdapter> {
-        val adapter = MemoryAdapter()
-        member(Mailbox.custom(adapter)).use { it.connect() }
-        return WeakReference(adapter)
+    private suspend fun openAndShutDown(): List<WeakReference<Any>> {
+        val (adapter, keychain, prompt) = Triple(MemoryAdapter(), MemoryCredentials(), MirrorPrompt())
+        // Lambdas that hold nothing are there only once, and for good.
+        val (asked, lines) = AtomicInteger() to ConcurrentLinkedQueue<LogRecord>()
+        val function = MergeFunction { conflicts -> asked.incrementAndGet().let { conflicts.map { it.local } } }
+        val tokens = TokenProvider { asked.incrementAndGet().toString() }
+        val sink = LogSink { lines += it }
+        Interocitor.setLogSink(sink, LogLevel.TRACE)
+        member(Mailbox.custom(adapter)) {
+            credentials = keychain
+            biometrics = prompt
+            merge("t", function = function)
+        }.use { db ->
+            db.connect()
+            db.secureWithBiometrics("please")
+            db.setRemoteStorage(Mailbox.webdav("http://127.0.0.1:1/", WebDavAuth.Tokens(tokens)))
+            db.connect()
+        }
+        Interocitor.setLogSink(null)
+        return listOf(adapter, keychain, prompt, function, tokens, sink).map { WeakReference(it) }
     }
 }

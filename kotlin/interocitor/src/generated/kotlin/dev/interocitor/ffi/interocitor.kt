@@ -966,6 +966,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_compact(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_configure_mesh(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_connect(
@@ -977,6 +979,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_device_id(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_devices(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_disconnect(
     ): Int
@@ -994,9 +998,13 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_resume(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_retire_device(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics(
     ): Int
@@ -1195,6 +1203,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_clear_credentials(`ptr`: Long,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_compact(`ptr`: Long,`graceMs`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_configure_mesh(`ptr`: Long,`mesh`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_interocitor_connect(`ptr`: Long,`cancel`: RustBuffer.ByValue,
@@ -1206,6 +1216,8 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_interocitor_device_id(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_interocitor_devices(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(`ptr`: Long,`name`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_disconnect(`ptr`: Long,
     ): Long
@@ -1223,9 +1235,13 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_rebuild_remote(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(`ptr`: Long,`name`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_with_biometrics(`ptr`: Long,`reason`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_resume(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_retire_device(`ptr`: Long,`deviceId`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_secure_with_biometrics(`ptr`: Long,`reason`: RustBuffer.ByValue,
     ): Long
@@ -1559,6 +1575,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials() and 0xFFFF) != 29306) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_compact() and 0xFFFF) != 51783) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_configure_mesh() and 0xFFFF) != 4056) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1575,6 +1594,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_devices() and 0xFFFF) != 56175) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined() and 0xFFFF) != 9949) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() and 0xFFFF) != 25874) {
@@ -1595,16 +1617,22 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pull() and 0xFFFF) != 25076) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() and 0xFFFF) != 37037) {
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() and 0xFFFF) != 48892) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote() and 0xFFFF) != 53629) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() and 0xFFFF) != 47630) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics() and 0xFFFF) != 40682) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_resume() and 0xFFFF) != 33544) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_retire_device() and 0xFFFF) != 27425) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics() and 0xFFFF) != 56710) {
@@ -4592,6 +4620,14 @@ public interface InterocitorInterface {
     suspend fun `clearCredentials`()
     
     /**
+     * Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+     * change file. Files that it covers are deleted by later compactions of this device, when they have been covered
+     * for longer than `grace_ms`: a day or more, so that slow peers can still read them. On a managed mesh only its
+     * server may (`WRITER_MISMATCH`).
+     */
+    suspend fun `compact`(`graceMs`: kotlin.Long, `cancel`: CancelToken? = null): Compaction
+    
+    /**
      * Sets which mesh to take part in, from the next connect on.
      */
     fun `configureMesh`(`mesh`: MeshConfiguration)
@@ -4621,6 +4657,12 @@ public interface InterocitorInterface {
      * The devices of the mesh, read from the mailbox.
      */
     suspend fun `devices`(`cancel`: CancelToken? = null): List<Device>
+    
+    /**
+     * Lets something in quarantine go, by its name: a write is forgotten for good; a file stays in the mailbox, and is
+     * not tried again before its content changes.
+     */
+    suspend fun `discardQuarantined`(`name`: kotlin.String)
     
     /**
      * Ends the connection. What was written stays and is published after the next connect.
@@ -4655,14 +4697,20 @@ public interface InterocitorInterface {
     suspend fun `pull`(`cancel`: CancelToken? = null): kotlin.Long
     
     /**
-     * Files of the mailbox that cannot be read.
+     * Files of the mailbox that cannot be read, and writes of this device that were put aside.
      */
-    suspend fun `quarantined`(): List<QuarantinedFile>
+    suspend fun `quarantined`(): List<QuarantinedItem>
     
     /**
      * Founds the mesh of this store anew in a mailbox that lost it, from the rows that are here, and connects.
      */
     suspend fun `rebuildRemote`(`cancel`: CancelToken? = null): Connection
+    
+    /**
+     * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
+     * columns; a file is tried again with the next pull.
+     */
+    suspend fun `restoreQuarantined`(`name`: kotlin.String)
     
     /**
      * Takes the passphrase from the copy that biometrics open. `reason` is shown to the user.
@@ -4673,6 +4721,12 @@ public interface InterocitorInterface {
      * Takes the files up again after `suspend`, and exchanges at once where the database is connected.
      */
     suspend fun `resume`()
+    
+    /**
+     * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
+     * does come back, what it wrote meanwhile is published or put into quarantine.
+     */
+    suspend fun `retireDevice`(`deviceId`: kotlin.String, `cancel`: CancelToken? = null)
     
     /**
      * Keeps a copy of the passphrase that only biometrics open. `reason` is shown to the user.
@@ -4904,6 +4958,35 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Publishes and pulls everything, then writes one snapshot of all rows, so that new devices need not read every
+     * change file. Files that it covers are deleted by later compactions of this device, when they have been covered
+     * for longer than `grace_ms`: a day or more, so that slow peers can still read them. On a managed mesh only its
+     * server may (`WRITER_MISMATCH`).
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `compact`(`graceMs`: kotlin.Long, `cancel`: CancelToken?) : Compaction {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_compact(
+                uniffiHandle,
+                
+        FfiConverterLong.lower(`graceMs`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeCompaction.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Sets which mesh to take part in, from the next connect on.
      */
     @Throws(Failure::class)override fun `configureMesh`(`mesh`: MeshConfiguration)
@@ -5013,6 +5096,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
         { FfiConverterSequenceTypeDevice.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Lets something in quarantine go, by its name: a write is forgotten for good; a file stays in the mailbox, and is
+     * not tried again before its content changes.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `discardQuarantined`(`name`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`name`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -5163,11 +5273,11 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
-     * Files of the mailbox that cannot be read.
+     * Files of the mailbox that cannot be read, and writes of this device that were put aside.
      */
     @Throws(Failure::class)
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-    override suspend fun `quarantined`() : List<QuarantinedFile> {
+    override suspend fun `quarantined`() : List<QuarantinedItem> {
         return uniffiRustCallAsync(
         callWithHandle { uniffiHandle ->
             UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_quarantined(
@@ -5179,7 +5289,7 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
-        { FfiConverterSequenceTypeQuarantinedFile.lift(it) },
+        { FfiConverterSequenceTypeQuarantinedItem.lift(it) },
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -5205,6 +5315,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
         { FfiConverterTypeConnection.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
+     * columns; a file is tried again with the next pull.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `restoreQuarantined`(`name`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`name`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -5248,6 +5385,34 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
             UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_resume(
                 uniffiHandle,
                 
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
+     * does come back, what it wrote meanwhile is published or put into quarantine.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `retireDevice`(`deviceId`: kotlin.String, `cancel`: CancelToken?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_retire_device(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`deviceId`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
             )
         },
         { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
@@ -10085,16 +10250,17 @@ public object FfiConverterTypeProblem: FfiConverterRustBuffer<Problem> {
 
 
 /**
- * A file of the mailbox that cannot be read. It is tried again by itself.
+ * Something in quarantine: a file of the mailbox that cannot be read, which is tried again by itself, or a write of
+ * this device that was not published, since its row was deleted for good elsewhere meanwhile.
  */
-data class QuarantinedFile (
+data class QuarantinedItem (
     /**
-     * Name below the mesh's folder.
+     * Of a file its name below the mesh's folder, of a write `writes/…`.
      */
     val `name`: kotlin.String
     , 
     /**
-     * Stable code of the fault.
+     * Stable code of the fault: `DECODE` mostly, `ROW_DELETED` for a write.
      */
     val `code`: kotlin.String
     , 
@@ -10117,6 +10283,11 @@ data class QuarantinedFile (
      * How often it was tried.
      */
     val `tries`: kotlin.Long
+    , 
+    /**
+     * The write, where it is one.
+     */
+    val `write`: QuarantinedWrite?
     
 ){
     
@@ -10130,34 +10301,92 @@ data class QuarantinedFile (
 /**
  * @suppress
  */
-public object FfiConverterTypeQuarantinedFile: FfiConverterRustBuffer<QuarantinedFile> {
-    override fun read(buf: ByteBuffer): QuarantinedFile {
-        return QuarantinedFile(
+public object FfiConverterTypeQuarantinedItem: FfiConverterRustBuffer<QuarantinedItem> {
+    override fun read(buf: ByteBuffer): QuarantinedItem {
+        return QuarantinedItem(
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterOptionalTypeQuarantinedWrite.read(buf),
         )
     }
 
-    override fun allocationSize(value: QuarantinedFile) = (
+    override fun allocationSize(value: QuarantinedItem) = (
             FfiConverterString.allocationSize(value.`name`) +
             FfiConverterString.allocationSize(value.`code`) +
             FfiConverterString.allocationSize(value.`reason`) +
             FfiConverterLong.allocationSize(value.`firstMs`) +
             FfiConverterLong.allocationSize(value.`lastMs`) +
-            FfiConverterLong.allocationSize(value.`tries`)
+            FfiConverterLong.allocationSize(value.`tries`) +
+            FfiConverterOptionalTypeQuarantinedWrite.allocationSize(value.`write`)
     )
 
-    override fun write(value: QuarantinedFile, buf: ByteBuffer) {
+    override fun write(value: QuarantinedItem, buf: ByteBuffer) {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterString.write(value.`code`, buf)
             FfiConverterString.write(value.`reason`, buf)
             FfiConverterLong.write(value.`firstMs`, buf)
             FfiConverterLong.write(value.`lastMs`, buf)
             FfiConverterLong.write(value.`tries`, buf)
+            FfiConverterOptionalTypeQuarantinedWrite.write(value.`write`, buf)
+    }
+}
+
+
+
+/**
+ * A write in quarantine: what was set on a row that is gone.
+ */
+data class QuarantinedWrite (
+    /**
+     * The table.
+     */
+    val `table`: kotlin.String
+    , 
+    /**
+     * The row.
+     */
+    val `rowId`: kotlin.String
+    , 
+    /**
+     * The columns that were set, as a JSON object.
+     */
+    val `columns`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeQuarantinedWrite: FfiConverterRustBuffer<QuarantinedWrite> {
+    override fun read(buf: ByteBuffer): QuarantinedWrite {
+        return QuarantinedWrite(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: QuarantinedWrite) = (
+            FfiConverterString.allocationSize(value.`table`) +
+            FfiConverterString.allocationSize(value.`rowId`) +
+            FfiConverterString.allocationSize(value.`columns`)
+    )
+
+    override fun write(value: QuarantinedWrite, buf: ByteBuffer) {
+            FfiConverterString.write(value.`table`, buf)
+            FfiConverterString.write(value.`rowId`, buf)
+            FfiConverterString.write(value.`columns`, buf)
     }
 }
 
@@ -10286,7 +10515,7 @@ data class Status (
     val `pendingProblems`: List<kotlin.String>
     , 
     /**
-     * Files of the mailbox that cannot be read.
+     * How much is in quarantine.
      */
     val `quarantined`: kotlin.Long
     , 
@@ -10522,6 +10751,101 @@ public object FfiConverterTypeWebDavOptions: FfiConverterRustBuffer<WebDavOption
             FfiConverterLong.write(value.`timeoutMs`, buf)
     }
 }
+
+
+
+/**
+ * How a compaction ended.
+ */
+sealed class Compaction {
+    
+    /**
+     * A new snapshot is in force: its epoch, its rows, deleted ones included, the change files that it covers, and
+     * how many files were deleted from the mailbox, since they were covered for longer than the grace.
+     */
+    data class Written(
+        val `epoch`: kotlin.Long, 
+        val `rows`: kotlin.Long, 
+        val `covered`: kotlin.Long, 
+        val `deleted`: kotlin.Long) : Compaction()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Another device compacted at the same time; nothing was changed.
+     */
+    object Overtaken : Compaction()
+    
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeCompaction : FfiConverterRustBuffer<Compaction>{
+    override fun read(buf: ByteBuffer): Compaction {
+        return when(buf.getInt()) {
+            1 -> Compaction.Written(
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            2 -> Compaction.Overtaken
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: Compaction): ULong = when(value) {
+        is Compaction.Written -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.`epoch`)
+                + FfiConverterLong.allocationSize(value.`rows`)
+                + FfiConverterLong.allocationSize(value.`covered`)
+                + FfiConverterLong.allocationSize(value.`deleted`)
+            )
+        }
+        is Compaction.Overtaken -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+    }
+
+    override fun write(value: Compaction, buf: ByteBuffer) {
+        when(value) {
+            is Compaction.Written -> {
+                buf.putInt(1)
+                FfiConverterLong.write(value.`epoch`, buf)
+                FfiConverterLong.write(value.`rows`, buf)
+                FfiConverterLong.write(value.`covered`, buf)
+                FfiConverterLong.write(value.`deleted`, buf)
+                Unit
+            }
+            is Compaction.Overtaken -> {
+                buf.putInt(2)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
 
 
 
@@ -11258,6 +11582,19 @@ sealed class Event {
     }
     
     /**
+     * A write was not published: its row was deleted for good elsewhere. It waits in quarantine.
+     */
+    data class WriteQuarantined(
+        val `table`: kotlin.String, 
+        val `rowId`: kotlin.String) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * The app and the mesh have different schema versions.
      */
     data class SchemaMismatch(
@@ -11319,6 +11656,35 @@ sealed class Event {
         val `generation`: kotlin.Long, 
         val `knownEpoch`: kotlin.Long, 
         val `epoch`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Something that must be in the mailbox is not: the snapshot at this path, or the change files of a device with
+     * these numbers, missing for a day although later ones are there.
+     */
+    data class RemoteWithheld(
+        val `path`: kotlin.String?, 
+        val `device`: kotlin.String?, 
+        val `first`: kotlin.Long, 
+        val `last`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Another client had put an older or another mesh in the place of ours; ours is in force again.
+     */
+    data class RemoteRepaired(
+        val `generation`: kotlin.Long, 
+        val `foundGeneration`: kotlin.Long) : Event()
         
     {
         
@@ -11465,36 +11831,50 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            28 -> Event.SchemaMismatch(
-                FfiConverterLong.read(buf),
-                FfiConverterLong.read(buf),
-                )
-            29 -> Event.ClockSkew(
-                FfiConverterString.read(buf),
-                FfiConverterLong.read(buf),
-                )
-            30 -> Event.MergeTie(
-                FfiConverterString.read(buf),
+            28 -> Event.WriteQuarantined(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            31 -> Event.UniqueDuplicate(
+            29 -> Event.SchemaMismatch(
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            30 -> Event.ClockSkew(
+                FfiConverterString.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            31 -> Event.MergeTie(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            32 -> Event.RemoteRollback(
+            32 -> Event.UniqueDuplicate(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            33 -> Event.RemoteRollback(
                 FfiConverterLong.read(buf),
                 FfiConverterLong.read(buf),
                 FfiConverterLong.read(buf),
                 FfiConverterLong.read(buf),
                 )
-            33 -> Event.RemoteAccess(
+            34 -> Event.RemoteWithheld(
+                FfiConverterOptionalString.read(buf),
+                FfiConverterOptionalString.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            35 -> Event.RemoteRepaired(
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            36 -> Event.RemoteAccess(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterLong.read(buf),
                 )
-            34 -> Event.Other(
+            37 -> Event.Other(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
@@ -11712,6 +12092,14 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 + FfiConverterString.allocationSize(value.`reason`)
             )
         }
+        is Event.WriteQuarantined -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`table`)
+                + FfiConverterString.allocationSize(value.`rowId`)
+            )
+        }
         is Event.SchemaMismatch -> {
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
@@ -11754,6 +12142,24 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 + FfiConverterLong.allocationSize(value.`generation`)
                 + FfiConverterLong.allocationSize(value.`knownEpoch`)
                 + FfiConverterLong.allocationSize(value.`epoch`)
+            )
+        }
+        is Event.RemoteWithheld -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterOptionalString.allocationSize(value.`path`)
+                + FfiConverterOptionalString.allocationSize(value.`device`)
+                + FfiConverterLong.allocationSize(value.`first`)
+                + FfiConverterLong.allocationSize(value.`last`)
+            )
+        }
+        is Event.RemoteRepaired -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.`generation`)
+                + FfiConverterLong.allocationSize(value.`foundGeneration`)
             )
         }
         is Event.RemoteAccess -> {
@@ -11932,49 +12338,69 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
-            is Event.SchemaMismatch -> {
+            is Event.WriteQuarantined -> {
                 buf.putInt(28)
+                FfiConverterString.write(value.`table`, buf)
+                FfiConverterString.write(value.`rowId`, buf)
+                Unit
+            }
+            is Event.SchemaMismatch -> {
+                buf.putInt(29)
                 FfiConverterLong.write(value.`localVersion`, buf)
                 FfiConverterLong.write(value.`remoteVersion`, buf)
                 Unit
             }
             is Event.ClockSkew -> {
-                buf.putInt(29)
+                buf.putInt(30)
                 FfiConverterString.write(value.`device`, buf)
                 FfiConverterLong.write(value.`aheadMs`, buf)
                 Unit
             }
             is Event.MergeTie -> {
-                buf.putInt(30)
-                FfiConverterString.write(value.`table`, buf)
-                FfiConverterString.write(value.`rowId`, buf)
-                FfiConverterString.write(value.`field`, buf)
-                Unit
-            }
-            is Event.UniqueDuplicate -> {
                 buf.putInt(31)
                 FfiConverterString.write(value.`table`, buf)
                 FfiConverterString.write(value.`rowId`, buf)
                 FfiConverterString.write(value.`field`, buf)
                 Unit
             }
-            is Event.RemoteRollback -> {
+            is Event.UniqueDuplicate -> {
                 buf.putInt(32)
+                FfiConverterString.write(value.`table`, buf)
+                FfiConverterString.write(value.`rowId`, buf)
+                FfiConverterString.write(value.`field`, buf)
+                Unit
+            }
+            is Event.RemoteRollback -> {
+                buf.putInt(33)
                 FfiConverterLong.write(value.`knownGeneration`, buf)
                 FfiConverterLong.write(value.`generation`, buf)
                 FfiConverterLong.write(value.`knownEpoch`, buf)
                 FfiConverterLong.write(value.`epoch`, buf)
                 Unit
             }
+            is Event.RemoteWithheld -> {
+                buf.putInt(34)
+                FfiConverterOptionalString.write(value.`path`, buf)
+                FfiConverterOptionalString.write(value.`device`, buf)
+                FfiConverterLong.write(value.`first`, buf)
+                FfiConverterLong.write(value.`last`, buf)
+                Unit
+            }
+            is Event.RemoteRepaired -> {
+                buf.putInt(35)
+                FfiConverterLong.write(value.`generation`, buf)
+                FfiConverterLong.write(value.`foundGeneration`, buf)
+                Unit
+            }
             is Event.RemoteAccess -> {
-                buf.putInt(33)
+                buf.putInt(36)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`reason`, buf)
                 FfiConverterLong.write(value.`retryInMs`, buf)
                 Unit
             }
             is Event.Other -> {
-                buf.putInt(34)
+                buf.putInt(37)
                 FfiConverterString.write(value.`name`, buf)
                 FfiConverterString.write(value.`json`, buf)
                 Unit
@@ -13014,6 +13440,38 @@ public object FfiConverterOptionalTypeProblem: FfiConverterRustBuffer<Problem?> 
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeQuarantinedWrite: FfiConverterRustBuffer<QuarantinedWrite?> {
+    override fun read(buf: ByteBuffer): QuarantinedWrite? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeQuarantinedWrite.read(buf)
+    }
+
+    override fun allocationSize(value: QuarantinedWrite?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeQuarantinedWrite.allocationSize(value)
+        }
+    }
+
+    override fun write(value: QuarantinedWrite?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeQuarantinedWrite.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeStoredCredentials: FfiConverterRustBuffer<StoredCredentials?> {
     override fun read(buf: ByteBuffer): StoredCredentials? {
         if (buf.get().toInt() == 0) {
@@ -13242,24 +13700,24 @@ public object FfiConverterSequenceTypeOrder: FfiConverterRustBuffer<List<Order>>
 /**
  * @suppress
  */
-public object FfiConverterSequenceTypeQuarantinedFile: FfiConverterRustBuffer<List<QuarantinedFile>> {
-    override fun read(buf: ByteBuffer): List<QuarantinedFile> {
+public object FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuffer<List<QuarantinedItem>> {
+    override fun read(buf: ByteBuffer): List<QuarantinedItem> {
         val len = buf.getInt()
-        return List<QuarantinedFile>(len) {
-            FfiConverterTypeQuarantinedFile.read(buf)
+        return List<QuarantinedItem>(len) {
+            FfiConverterTypeQuarantinedItem.read(buf)
         }
     }
 
-    override fun allocationSize(value: List<QuarantinedFile>): ULong {
+    override fun allocationSize(value: List<QuarantinedItem>): ULong {
         val sizeForLength = 4UL
-        val sizeForItems = value.map { FfiConverterTypeQuarantinedFile.allocationSize(it) }.sum()
+        val sizeForItems = value.map { FfiConverterTypeQuarantinedItem.allocationSize(it) }.sum()
         return sizeForLength + sizeForItems
     }
 
-    override fun write(value: List<QuarantinedFile>, buf: ByteBuffer) {
+    override fun write(value: List<QuarantinedItem>, buf: ByteBuffer) {
         buf.putInt(value.size)
         value.iterator().forEach {
-            FfiConverterTypeQuarantinedFile.write(it, buf)
+            FfiConverterTypeQuarantinedItem.write(it, buf)
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.interocitor.scenario
 
 import dev.interocitor.Batch
+import dev.interocitor.Compaction
 import dev.interocitor.Connection
 import dev.interocitor.Filter
 import dev.interocitor.Interocitor
@@ -35,6 +36,7 @@ import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
 import kotlinx.serialization.json.put
 import java.io.File
+import kotlin.time.Duration.Companion.seconds
 
 /** Why a step failed: the engine's stable code, or `DRIVER` for what no interpreter could do. */
 class Fault(val code: String, val reason: String) : Exception("$code: $reason")
@@ -175,6 +177,15 @@ private suspend fun Interocitor.answer(what: String, step: JsonObject): JsonElem
         },
     )
     "devices" -> texts(devices().map { it.name }.sortedBy { it.orEmpty() })
+    "compact" -> when (val compaction = compact(step.value("grace").jsonPrimitive.long.seconds)) {
+        is Compaction.Written -> buildJsonObject {
+            put("epoch", compaction.epoch)
+            put("rows", compaction.rows)
+            put("covered", compaction.covered)
+            put("deleted", compaction.deleted)
+        }
+        is Compaction.Overtaken -> JsonNull
+    }
     "batch" -> batch { JsonArray(step.value("writes").jsonArray.map { write(it.jsonObject) }) }
     else -> misunderstood("no step is called \"$what\"")
 }

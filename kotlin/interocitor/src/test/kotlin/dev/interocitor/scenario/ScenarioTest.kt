@@ -73,6 +73,8 @@ class ScenarioTest {
         fails("""{"do":"agree","devices":["a"]}""", "always agrees")
         fails("""{"do":"dance"}""", "no step of the runner")
         fails("""{"device":"a","do":"status","expect":{"pending":3}}""", ".pending: it gave 0")
+        fails("""{"device":"a","do":"connect"},{"device":"a","do":"compact","grace":0,"expect":{"epoch":2}}""", ".epoch: it gave 1")
+        fails("""{"device":"a","do":"connect"},{"device":"a","do":"compact","grace":0,"expect":null}""", "it gave {")
         fails("""{"device":"a","do":"count","table":"t","where":[{"field":"v","op":"like","value":1}],"expect":0}""", "no operator")
     }
 
