@@ -38,7 +38,9 @@ pub(crate) fn open(options: WebDavOptions) -> Result<Arc<dyn StorageAdapter>, Fa
         config = config.with_auth(auth);
     }
     if let Some(authorities) = &options.authorities {
-        config = config.with_authorities(authorities).map_err(core)?;
+        config = config
+            .with_authorities(authorities)
+            .map_err(|error| invalid("authorities", error.to_string()))?;
     }
     config = config.with_timeout(duration("timeout_ms", options.timeout_ms)?);
     Ok(Arc::new(WebDavMailbox::new(&config).map_err(core)?))

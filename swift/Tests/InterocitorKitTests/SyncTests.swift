@@ -149,7 +149,14 @@ import Testing
 
   @Test func aWebDAVAddressIsChecked() async throws {
     #expect(try Mailbox.webDAV(URL(string: "http://localhost:1/dav")!).kind == "webdav")
+    #expect(try Mailbox.webDAV(URL(string: "https://localhost/dav")!, access: .token("secret")).kind == "webdav")
     await expectFailure(.invalidArgument) { try Mailbox.webDAV(URL(string: "ftp://localhost/")!) }
+    await expectFailure(.invalidArgument) {
+      try Mailbox.webDAV(URL(string: "https://localhost/dav")!, authorities: "no certificate")
+    }
+    await expectFailure(.invalidArgument) {
+      try Mailbox.webDAV(URL(string: "https://localhost/dav")!, timeout: .seconds(-1))
+    }
     let db = try await open { $0.connectStageTimeout = .seconds(2) }
     try await db.setRemoteStorage(
       .webDAV(URL(string: "http://localhost:1/dav")!, access: .password(user: "ada", "secret"), timeout: .seconds(1)))

@@ -318,7 +318,8 @@ class MeshTest {
             assertTrue("secret" !in "$auth")
         }
         failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") { Mailbox.webdav("ftp://example.org/") }
-        failsWith<InterocitorException.Remote>("REMOTE_ACCESS") { Mailbox.webdav("https://example.org/", authorities = "none") }
+        failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") { Mailbox.webdav("https://example.org/", authorities = "none") }
+        failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") { Mailbox.webdav("https://example.org/", timeout = (-1).seconds) }
     }
 
     @Test
