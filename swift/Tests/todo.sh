@@ -32,6 +32,7 @@ run b sync >/dev/null
 run a sync >/dev/null
 check "a does not see what b completed" grep -q "^\[x\] $id  Buy milk$" <(run a list)
 
+: >"$out/watched"
 run a watch >"$out/watched" &
 watching=$!
 until grep -q 'Call Ada' "$out/watched"; do sleep 0.05; kill -0 "$watching" || fail "watch ended"; done

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link, honesty, page, progress::Phase};
+use super::{Context, Link, honesty, page, progress::Phase, restore, stale};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -56,10 +56,14 @@ struct Ground {
 }
 
 /// Makes sure that our mesh still lies there, and learns how far its entries are.
-async fn survey(ctx: &Context, link: &Link) -> Result<Ground> {
+async fn survey(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Ground> {
     if let Some(ground) = glance(ctx, link).await? {
         return Ok(ground);
     }
+    // A snapshot that came into force meanwhile may make what waits too late: that is settled first.
+    let manifest = honesty::expect(ctx, link, "flush").await?;
+    let manifest = honesty::check(ctx, link, manifest).await?;
+    restore::adopt_if_newer(ctx, link, &manifest, None).await?;
     let manifest = honesty::confirm(ctx, link).await?;
     let head = read_head(ctx, link).await?;
     Ok(Ground { manifest, head, has_news: false })
@@ -111,6 +115,16 @@ pub(crate) async fn flush(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushe
 
 async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
     let Ground { manifest, head, has_news } = survey(ctx, link).await?;
+    if let Some(floor) = &manifest.floor
+        && ctx.read(|tx| stale::is_waiting_below(tx, floor))?
+    {
+        return Err(Error::ManifestInvalid {
+            path: link.layout.pointer(),
+            reason:
+                "its snapshot cannot be read here, and what waits is older than it allows; it goes on waiting"
+                    .into(),
+        });
+    }
     let mut flushed = Flushed { has_news, ..Flushed::default() };
     let seen = ctx.read(page::latest_entry)?;
     let mut latest = head.clone();

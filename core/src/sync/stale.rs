@@ -1,7 +1,7 @@
 //! Stale work: what was written here, never published, and is at or below a floor that was adopted, where
 //! everybody else takes the snapshot for the state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Context;
 use crate::{
@@ -9,13 +9,14 @@ use crate::{
     error::Result,
     events::Event,
     local::{Fields, RowWrite, Write},
-    row::RowState,
+    merge,
+    row::{Cell, RowState},
     store::{
         Tx,
         meta::EngineState,
         outbox::{Binding, Queued},
     },
-    value::Name,
+    value::{Name, Value},
     wire::{coverage::Frontier, layout::change_name},
 };
 
@@ -71,6 +72,23 @@ pub(super) fn confirm_covered(
     Ok(())
 }
 
+/// Whether anything waits at or below a floor that is not adopted here: nobody would take it for news.
+pub(super) fn is_waiting_below(tx: &Tx<'_>, floor: &Clock) -> Result<bool> {
+    if tx.floor()?.is_some_and(|known| known >= *floor) {
+        return Ok(false);
+    }
+    for record in tx.all_records()? {
+        for Queued { op, .. } in tx.record_ops(record)? {
+            // A row that is published whole holds older columns of others, too.
+            let clocks = op.state.cells.iter().map(|cell| &cell.clock).chain(&op.state.deleted);
+            if clocks.max().is_some_and(|newest| newest <= floor) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// What became of stale work.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
@@ -79,6 +97,14 @@ pub(super) struct Settled {
     /// Rows that are gone for everybody else.
     pub(super) gone: Vec<Place>,
     pub(super) notices: Vec<Event>,
+}
+
+/// All unpublished work on one row.
+#[derive(Debug, Default)]
+struct Work {
+    state: RowState,
+    /// The row was made by it: nobody else can know it.
+    is_new: bool,
 }
 
 /// Decides about all unpublished work after the floor rose: a row that the snapshot has, or that nobody else ever
@@ -95,42 +121,44 @@ pub(super) fn settle(
     // What is put aside must not be joined by later writes of its batch.
     engine.open_batch = None;
     let records = tx.all_records()?;
-    let mut born: HashSet<Place> = HashSet::new();
+    let mut work: BTreeMap<Place, Work> = BTreeMap::new();
     for record in &records {
         for Queued { op, is_new } in tx.record_ops(*record)? {
-            if is_new {
-                born.insert((op.table, op.row_id));
-            }
+            let known = work.entry((op.table, op.row_id)).or_default();
+            merge::join(&mut known.state, op.state, &|_| false);
+            known.is_new |= is_new;
         }
     }
     let mut settled = Settled::default();
-    for record in records {
-        let (mut kept, mut aside) = (Vec::new(), Vec::new());
-        for queued in tx.record_ops(record)? {
-            let place = (queued.op.table.clone(), queued.op.row_id.clone());
-            let snapshot = awaited.0.get(&place).and_then(Option::as_ref);
-            let is_known = snapshot.is_none() && !born.contains(&place);
-            if is_known && is_touched(&queued.op.state, floor, is_expired) {
-                aside.push(queued);
-                continue;
-            }
-            settled.again.extend(rewrite(&place, &queued.op.state, snapshot, floor));
-            kept.push(queued);
-        }
-        if aside.is_empty() {
+    for (place, work) in work {
+        let snapshot = awaited.0.get(&place).and_then(Option::as_ref);
+        if snapshot.is_some() || work.is_new || !is_touched(&work.state, floor, is_expired) {
+            settled.again.extend(rewrite(&place, &work.state, snapshot, floor));
             continue;
         }
-        for Queued { op, .. } in aside {
-            if !op.state.cells.is_empty() {
-                tx.add_stale(&op.table, &op.row_id, &op.state, now_ms)?;
-                settled.notices.push(Event::WriteQuarantined {
-                    table: op.table.to_string(),
-                    row_id: op.row_id.to_string(),
-                });
-            }
-            settled.gone.push((op.table, op.row_id));
+        let (table, row_id) = &place;
+        if !work.state.cells.is_empty() {
+            tx.add_stale(table, row_id, &work.state, now_ms)?;
+            settled
+                .notices
+                .push(Event::WriteQuarantined { table: table.to_string(), row_id: row_id.to_string() });
         }
-        tx.rewrite_record(record, &kept)?;
+        settled.gone.push(place);
+    }
+    if settled.gone.is_empty() {
+        return Ok(settled);
+    }
+    let gone: HashSet<&Place> = settled.gone.iter().collect();
+    for record in records {
+        let ops = tx.record_ops(record)?;
+        let count = ops.len();
+        let kept: Vec<Queued> = ops
+            .into_iter()
+            .filter(|queued| !gone.contains(&(queued.op.table.clone(), queued.op.row_id.clone())))
+            .collect();
+        if kept.len() < count {
+            tx.rewrite_record(record, &kept)?;
+        }
     }
     Ok(settled)
 }
@@ -141,27 +169,34 @@ fn is_touched(state: &RowState, floor: &Clock, is_expired: bool) -> bool {
     is_expired || state.cells.iter().map(|cell| &cell.clock).chain(&state.deleted).any(|clock| clock <= floor)
 }
 
-/// The part of an operation at or below the floor that beats what the snapshot says of its row.
+/// The part of the work on a row at or below the floor that beats what the snapshot says of the row.
 fn rewrite(place: &Place, state: &RowState, snapshot: Option<&RowState>, floor: &Clock) -> Option<RowWrite> {
     let (table, row_id) = place.clone();
     let beats = |known: Option<&Clock>, clock: &Clock| known.is_none_or(|known| known < clock);
-    let fields: Fields = state
-        .cells
-        .iter()
-        .filter(|cell| cell.clock <= *floor)
-        .filter(|cell| {
-            snapshot.is_none_or(|row| {
-                let known = row.cell(&cell.name).map(|known| &known.clock);
-                beats(row.deleted.as_ref(), &cell.clock) && beats(known, &cell.clock)
-            })
+    let wins = |cell: &&Cell| {
+        snapshot.is_none_or(|row| {
+            let known = row.cell(&cell.name).map(|known| &known.clock);
+            beats(row.deleted.as_ref(), &cell.clock) && beats(known, &cell.clock)
         })
-        .map(|cell| (cell.name.clone(), cell.value.clone()))
-        .collect();
-    if !fields.is_empty() {
-        return Some(RowWrite { table, row_id, write: Write::Put(fields) });
+    };
+    let late = state.cells.iter().filter(|cell| cell.clock <= *floor).filter(wins);
+    let mut fields: Vec<(Name, Value)> = late.map(|cell| (cell.name.clone(), cell.value.clone())).collect();
+    // What a late delete of ours erases of the snapshot's row.
+    if let (Some(deleted), Some(row)) = (state.deleted.as_ref().filter(|deleted| *deleted <= floor), snapshot)
+    {
+        let erased: Vec<&Cell> = row.cells.iter().filter(|cell| cell.clock <= *deleted).collect();
+        if state.cells.is_empty() && !erased.is_empty() && erased.len() == row.cells.len() {
+            return Some(RowWrite { table, row_id, write: Write::Delete });
+        }
+        // The row lives on with what came later; a column cannot be deleted by itself, but emptied.
+        let ours = |name: &Name| state.cell(name).is_some();
+        fields.extend(
+            erased
+                .into_iter()
+                .filter(|cell| !ours(&cell.name))
+                .map(|cell| (cell.name.clone(), Value::null())),
+        );
     }
-    let deleted = state.deleted.as_ref().filter(|deleted| state.cells.is_empty() && *deleted <= floor)?;
-    let row = snapshot?;
-    let wins = !row.cells.is_empty() && row.cells.iter().all(|cell| cell.clock <= *deleted);
-    wins.then_some(RowWrite { table, row_id, write: Write::Delete })
+    let fields: Fields = fields.into_iter().collect();
+    (!fields.is_empty()).then_some(RowWrite { table, row_id, write: Write::Put(fields) })
 }
