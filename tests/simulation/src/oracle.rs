@@ -179,7 +179,9 @@ impl Oracle {
             };
             match ops {
                 Some(ops) => {
-                    ops.iter().for_each(|op| self.note_op(op));
+                    for op in &ops {
+                        self.note_op(op);
+                    }
                     if is_change {
                         self.published(&ops);
                     }

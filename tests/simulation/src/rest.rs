@@ -130,7 +130,7 @@ impl Simulation {
         if guarantees.keeps_writes {
             self.oracle.borrow().check_promises(&rows, None, guarantees.keeps_deletes, &is_kept)?;
         }
-        for at in 0..self.devices.len() {
+        for at in (0..self.devices.len()).filter(|_| guarantees.keeps_own_writes) {
             // Whatever becomes of the mailbox, its writer has it.
             self.oracle.borrow().check_promises(&self.rows(at)?, Some(at), true, &is_kept)?;
         }

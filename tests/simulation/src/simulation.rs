@@ -207,16 +207,17 @@ impl Simulation {
                 }
             }
             600..930 => self.executor.run_for(self.rng.below(3_000)),
-            930..985 => self.executor.run_for(self.rng.below(120_000)),
-            985..996 => {
+            930..960 => self.executor.run_for(self.rng.below(120_000)),
+            960..972 => {
                 // Everybody sleeps: timers are late, not missed.
                 self.world.leap(self.rng.below(3 * 3_600_000));
                 self.executor.run_for(1000);
             }
-            _ => {
+            972..976 => {
                 self.world.leap(self.rng.below(5 * 86_400_000));
                 self.executor.run_for(1000);
             }
+            _ => {}
         }
     }
 
@@ -282,8 +283,8 @@ impl Simulation {
                 let device = &mut self.devices[at];
                 device.write(&mut self.executor, &self.oracle, &mut self.rng);
             }
-            580..750 if !is_busy => self.ask(at),
-            750..768 if !is_busy => self.compact(at),
+            580..710 if !is_busy => self.ask(at),
+            710..728 if !is_busy => self.compact(at),
             800..820 => {
                 let points = 1 + self.rng.below(40);
                 self.world.arm(at, points);

@@ -41,13 +41,21 @@ pub struct Guarantees {
     pub agrees_on_deletes: bool,
     /// No acknowledged write is lost.
     pub keeps_writes: bool,
+    /// Nor is it lost on the device that wrote it.
+    pub keeps_own_writes: bool,
     /// No row shows a column that is older than its deletion.
     pub keeps_deletes: bool,
 }
 
 impl Default for Guarantees {
     fn default() -> Self {
-        Self { converges: true, agrees_on_deletes: true, keeps_writes: true, keeps_deletes: true }
+        Self {
+            converges: true,
+            agrees_on_deletes: true,
+            keeps_writes: true,
+            keeps_own_writes: true,
+            keeps_deletes: true,
+        }
     }
 }
 
@@ -130,11 +138,13 @@ impl Peer {
     pub fn guarantees(kind: Kind, habits: Habits) -> Guarantees {
         match (kind, habits.compacts) {
             (_, false) => Guarantees::default(),
-            // It deletes files that nobody has read, and clocks of deletions.
+            // It deletes files that nobody has read, and clocks of deletions; at and below its floor its snapshot
+            // is the state, whatever it overlooked.
             (Kind::B10, true) => Guarantees {
                 converges: false,
                 agrees_on_deletes: false,
                 keeps_writes: false,
+                keeps_own_writes: false,
                 keeps_deletes: false,
             },
             // It forgets when a row that lives was deleted.
