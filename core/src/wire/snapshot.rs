@@ -274,7 +274,7 @@ mod tests {
                 schema: 1,
                 covered: &covered,
                 frontiers: &frontiers,
-                is_anchored: rows.len() % 2 == 0,
+                is_anchored: rows.len().is_multiple_of(2),
             };
             let mut writer = SnapshotWriter::new(&preamble);
             for (table, id, state) in &rows {
@@ -285,7 +285,7 @@ mod tests {
             prop_assert_eq!((head.epoch, head.ours, head.rows), (Some(7), true, rows.len() as u64));
             prop_assert_eq!(&head.covered[..], &covered[..]);
             prop_assert_eq!(&head.frontiers[..], &frontiers[..]);
-            prop_assert_eq!(head.is_anchored, rows.len() % 2 == 0);
+            prop_assert_eq!(head.is_anchored, rows.len().is_multiple_of(2));
             let read: Vec<_> = ops.into_iter().map(|op| (op.table, op.row_id, op.state)).collect();
             prop_assert_eq!(read, rows);
         }

@@ -18,5 +18,26 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (231, "an own file, read cut before its upload was confirmed, stayed in quarantine"),
 ];
 
+const ROW_CAME_BACK: &str =
+    "a row came back after its deletion was forgotten; whether by work of rule 3.12 is not told apart yet";
+const NOTHING_WAITS: &str =
+    "a device says that nothing waits, but a write is neither published nor in quarantine";
+const LOST: &str = "a published write is neither there, nor beaten, nor in quarantine";
+
 /// Seeds that fail for a reason that is known and not mended yet: told of in every run.
-pub const KNOWN_FAILURES: &[(u64, &str)] = &[];
+pub const KNOWN_FAILURES: &[(u64, &str)] = &[
+    (11, ROW_CAME_BACK),
+    (13, ROW_CAME_BACK),
+    (14, ROW_CAME_BACK),
+    (65, NOTHING_WAITS),
+    (81, ROW_CAME_BACK),
+    (93, ROW_CAME_BACK),
+    (133, ROW_CAME_BACK),
+    (161, ROW_CAME_BACK),
+    (185, NOTHING_WAITS),
+    (217, LOST),
+    (237, ROW_CAME_BACK),
+    (241, ROW_CAME_BACK),
+    (258, ROW_CAME_BACK),
+    (269, ROW_CAME_BACK),
+];
