@@ -23,6 +23,8 @@ fn config(world: &Arc<World>, skew_ms: i64, auto_sync: bool) -> Config {
     config.remote_path = Some("/Mesh".into());
     config.passphrase = Some(Passphrase::from(PASSPHRASE));
     config.auto_sync = auto_sync;
+    // Else there is no moment at which everybody is at rest.
+    config.auto_compact = None;
     config.host = world.host(skew_ms);
     config
 }

@@ -40,6 +40,8 @@ pub(crate) mod keys {
     pub(crate) const SCHEMA: &str = "schema";
     /// Wall time of the last sync whose every step was confirmed, ms.
     pub(crate) const LAST_SYNC_MS: &str = "lastSyncMs";
+    /// The watermark that our device record acknowledges.
+    pub(crate) const OBSERVED: &str = "observed";
     /// When our device record was last written, ms.
     pub(crate) const DEVICE_RECORD_MS: &str = "deviceRecordMs";
     /// Who exchanges with the mailbox: instance and the wall time until which it may, ms.
@@ -114,6 +116,7 @@ impl Tx<'_> {
             keys::LAST_SYNC_MS,
             keys::DEVICE_RECORD,
             keys::DEVICE_RECORD_MS,
+            keys::OBSERVED,
         ];
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }

@@ -16,11 +16,9 @@ use crate::{
 /// The record is written anew at least this often, so that peers do not count us as gone.
 const REFRESH_MS: u64 = 24 * 3600 * 1000;
 
-/// The watermark that our record last acknowledged: no unpublished work of ours stood at or below it.
+/// The watermark up to which everything was merged here, with no unpublished work of ours at or below it.
 pub(super) fn observed_watermark(tx: &Tx<'_>) -> Result<Option<Clock>> {
-    let record = tx.meta(keys::DEVICE_RECORD)?;
-    let record = record.and_then(|text| DeviceRecord::parse(text.as_bytes()).ok());
-    Ok(record.and_then(|record| record.observed_watermark()))
+    Ok(tx.meta(keys::OBSERVED)?.and_then(|text| text.parse().ok()))
 }
 
 /// Writes the first record of a founder, with the proof of the mesh key in it.
@@ -93,6 +91,10 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
         }
     }
     record.set_seen(now_ms);
+    // Before the others can learn of it: whether the answer to the upload comes or not, it is true.
+    if let Some(watermark) = record.observed_watermark() {
+        ctx.write(|tx| tx.set_meta(keys::OBSERVED, &watermark.to_string()))?;
+    }
     write(ctx, link, &record, now_ms).await
 }
 

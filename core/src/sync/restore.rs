@@ -3,7 +3,10 @@
 //! At or below the manifest's floor the snapshot alone is the state; above it every clock counts.
 //! Nothing local is cleared, so the outbox and late files keep their effect.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, mpsc},
+};
 
 use super::{
     Context, Fault, Link, coverage, device, key,
@@ -149,7 +152,7 @@ fn adopt_in(
         (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
         _ => (None, kept),
     };
-    let emptied = rising.map_or(Ok(Vec::new()), |floor| strip_below(tx, floor))?;
+    let stripped = rising.map_or(Ok(Stripped::default()), |floor| strip_below(tx, floor))?;
     let mut awaited = if rising.is_some() { Awaited::of(tx)? } else { Awaited::default() };
     let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
     let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
@@ -164,9 +167,14 @@ fn adopt_in(
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
     }
     let mut merged = merger.merged;
-    forget_emptied(tx, emptied, &mut merged)?;
+    forget_emptied(tx, stripped.emptied, &mut merged)?;
     let greatest = greatest.max(manifest.watermark.clone());
-    finish(ctx, tx, &Adopted { manifest, head: &head, greatest, awaited, rising }, &mut merged)?;
+    finish(
+        ctx,
+        tx,
+        &Adopted { manifest, head: &head, greatest, awaited, rising, cut: stripped.cut },
+        &mut merged,
+    )?;
     key::remember(tx, link, &manifest.mesh_id)?;
     tx.release_snapshots()?;
     Ok(merged)
@@ -181,11 +189,13 @@ struct Adopted<'a> {
     awaited: Awaited,
     /// Its floor, where that holds from now on.
     rising: Option<&'a Clock>,
+    /// Rows that lost something to the floor.
+    cut: HashSet<Place>,
 }
 
 /// Takes over what a snapshot says besides its rows, and settles unpublished work.
 fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged) -> Result<()> {
-    let Adopted { manifest, head, greatest, awaited, rising } = adopted;
+    let Adopted { manifest, head, greatest, awaited, rising, cut } = adopted;
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
     if let Some(clock) = greatest {
@@ -207,7 +217,8 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         tx.set_floor(floor)?;
         engine.floor = Some((*floor).clone());
         let is_expired = device::observed_watermark(tx)?.is_none_or(|seen| seen < **floor);
-        let settled = stale::settle(tx, &mut engine, floor, awaited, is_expired, now_ms)?;
+        let too_late = |place: &Place| is_expired && cut.contains(place);
+        let settled = stale::settle(tx, &mut engine, floor, awaited, &too_late, now_ms)?;
         merged.notices.extend(settled.notices);
         if !settled.gone.is_empty() {
             // What others wrote to such a row since is in files that still lie there: they are read again.
@@ -301,9 +312,18 @@ fn parse_beside(
     })
 }
 
-/// Takes every clock at or below the floor out of the local rows; gives those that were left with nothing.
-fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Vec<Place>> {
-    let mut emptied = Vec::new();
+/// What the floor took out of the local rows.
+#[derive(Debug, Default)]
+struct Stripped {
+    /// Rows that lost something.
+    cut: HashSet<Place>,
+    /// Those that were left with nothing.
+    emptied: Vec<Place>,
+}
+
+/// Takes every clock at or below the floor out of the local rows.
+fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
+    let Stripped { mut cut, mut emptied } = Stripped::default();
     for table in tx.tables()? {
         let mut stripped = Vec::new();
         tx.each_row(&table, |rid, row_id, mut state| {
@@ -316,12 +336,14 @@ fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Vec<Place>> {
         })?;
         for (rid, row_id, state) in stripped {
             tx.put_row(&table, &row_id, Some(rid), &state)?;
+            let place = (table.name.clone(), row_id);
             if state.cells.is_empty() && state.deleted.is_none() {
-                emptied.push((table.name.clone(), row_id));
+                emptied.push(place.clone());
             }
+            cut.insert(place);
         }
     }
-    Ok(emptied)
+    Ok(Stripped { cut, emptied })
 }
 
 /// Takes out the rows that the floor left with nothing, where the snapshot does not have them either.

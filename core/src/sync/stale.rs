@@ -109,13 +109,13 @@ struct Work {
 
 /// Decides about all unpublished work after the floor rose: a row that the snapshot has, or that nobody else ever
 /// knew, is written again; a row that the others knew and that is gone was deleted, and the work on it is put aside.
-/// `is_expired`: the mesh did not wait for this device any more.
+/// `too_late` tells of rows that lost what they were here, on a device that the mesh did not wait for any more.
 pub(super) fn settle(
     tx: &Tx<'_>,
     engine: &mut EngineState,
     floor: &Clock,
     awaited: &Awaited,
-    is_expired: bool,
+    too_late: &dyn Fn(&Place) -> bool,
     now_ms: u64,
 ) -> Result<Settled> {
     // What is put aside must not be joined by later writes of its batch.
@@ -132,7 +132,8 @@ pub(super) fn settle(
     let mut settled = Settled::default();
     for (place, work) in work {
         let snapshot = awaited.0.get(&place).and_then(Option::as_ref);
-        if snapshot.is_some() || work.is_new || !is_touched(&work.state, floor, is_expired) {
+        let is_touched = too_late(&place) || is_below(&work.state, floor);
+        if snapshot.is_some() || work.is_new || !is_touched {
             settled.again.extend(rewrite(&place, &work.state, snapshot, floor));
             continue;
         }
@@ -163,10 +164,13 @@ pub(super) fn settle(
     Ok(settled)
 }
 
-/// Whether work on a row that is gone depends on what is gone: anything at or below the floor, and everything of
-/// a device that was away for too long to have seen the deletion.
-fn is_touched(state: &RowState, floor: &Clock, is_expired: bool) -> bool {
-    is_expired || state.cells.iter().map(|cell| &cell.clock).chain(&state.deleted).any(|clock| clock <= floor)
+/// Whether work builds on what stood at or below the floor: on columns of the row as it was, and not on its deletion,
+/// which was seen where the row was brought back.
+fn is_below(state: &RowState, floor: &Clock) -> bool {
+    match &state.deleted {
+        Some(deleted) if state.cells.is_empty() => deleted <= floor,
+        _ => state.cells.iter().any(|cell| cell.clock <= *floor),
+    }
 }
 
 /// The part of the work on a row at or below the floor that beats what the snapshot says of the row.
