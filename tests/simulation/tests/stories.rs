@@ -99,7 +99,7 @@ fn a_snapshot_that_was_superseded_leaves_quarantine() {
     let mut mesh = quiet(2);
     put(&mut mesh, 0, "r", json!({"a": 1}));
     compact(&mut mesh, 0);
-    mesh.remote.order("read", "mainline/", Fault::Cuts);
+    mesh.remote.order("read", "mainline/snapshot-", Fault::Cuts);
     sync(&mut mesh, 1);
     assert_eq!(status(&mut mesh, 1).quarantined, 1);
     compact(&mut mesh, 0);
