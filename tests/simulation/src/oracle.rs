@@ -29,6 +29,9 @@ pub struct Acknowledged {
     is_published: bool,
 }
 
+/// Stands for a device whose store is gone.
+const NOBODY: usize = usize::MAX;
+
 /// Everything the oracle knows.
 #[derive(Debug)]
 pub struct Oracle {
@@ -129,6 +132,10 @@ impl Oracle {
     pub fn forgive(&mut self, device: usize, remote: &Remote) {
         self.read(remote);
         self.acknowledged.retain(|write| write.device != device || write.is_published);
+        // Who comes next under this number has not written the rest.
+        for write in self.acknowledged.iter_mut().filter(|write| write.device == device) {
+            write.device = NOBODY;
+        }
     }
 
     fn note_cell(&mut self, place: &Place, column: &str, clock: &Hlc, value: &Value) {
