@@ -7,16 +7,14 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
-use common::{open_at, tree};
-use futures_util::future::BoxFuture;
+use common::{ahead::Ahead, open_at, tree};
 use interocitor_core::{
     Interocitor, Schema, StoreLocation,
     diagnosis::{Diagnosis, Finding, Severity, Trouble},
-    host::{Host, Job, TokioHost},
     mailbox::FolderMailbox,
 };
 use serde_json::json;
@@ -298,27 +296,6 @@ async fn a_damaged_store_is_examined_and_its_indexes_are_mended() {
     assert!(codes(&examine(false).await).contains(&"STORE_DAMAGED"));
 }
 
-/// A device whose clock is an hour ahead.
-#[derive(Debug)]
-struct Ahead;
-impl Host for Ahead {
-    fn now_ms(&self) -> u64 {
-        TokioHost.now_ms() + 3_600_000
-    }
-    fn random(&self, buffer: &mut [u8]) {
-        TokioHost.random(buffer);
-    }
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        TokioHost.sleep(duration)
-    }
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        TokioHost.spawn(task);
-    }
-    fn blocking(&self, job: Job) -> BoxFuture<'static, ()> {
-        TokioHost.blocking(job)
-    }
-}
-
 #[tokio::test]
 async fn clocks_from_the_future_are_named() {
     let place = Place::new();
@@ -326,7 +303,7 @@ async fn clocks_from_the_future_are_named() {
     assert!(db.connect().await.unwrap().is_online());
     let ahead = open_at(StoreLocation::Memory, |config| {
         config.passphrase = Some(PASSPHRASE.into());
-        config.host = Arc::new(Ahead);
+        config.host = Arc::new(Ahead(Mutex::new(3_600_000)));
         config.device_id = Some("hasty".into());
     })
     .await;

@@ -38,8 +38,8 @@ impl Interocitor {
 
     /// Completes when the mailbox has confirmed everything up to the mark, by this process or another. It
     /// only waits: a connected database publishes by itself, others when they are told to. A write that is
-    /// stuck keeps it waiting; [`Pending::problems`](super::Pending::problems) says why. May be dropped at
-    /// any time.
+    /// stuck keeps it waiting; [`Pending::problems`](super::Pending::problems) says why. One that came too late and
+    /// was put into quarantine, told as `write:quarantined`, is not waited for. May be dropped at any time.
     ///
     /// # Errors
     ///
