@@ -179,16 +179,17 @@ fn one_of_two_processes_exchanges_and_nothing_is_published_twice() {
     for peer in &mut peers {
         peer.until("done");
     }
-    let reports = wait("everything is published by one of them", || {
-        let reports = [peers[0].status(), peers[1].status()];
-        let is_quiet = reports.iter().all(|report| report.pending == 0 && report.rows == 200);
-        if is_quiet && reports[0].leads != reports[1].leads {
-            Ok(reports)
-        } else {
-            Err(format!("{reports:?}"))
-        }
-    });
-    assert!(reports.iter().all(|report| report.lagged > 0), "each saw the other's rows: {reports:?}");
+    let reports =
+        wait("everything is published by one of them, and each is told of the other's rows", || {
+            let reports = [peers[0].status(), peers[1].status()];
+            let is_quiet =
+                reports.iter().all(|report| report.pending == 0 && report.rows == 200 && report.lagged > 0);
+            if is_quiet && reports[0].leads != reports[1].leads {
+                Ok(reports)
+            } else {
+                Err(format!("{reports:?}"))
+            }
+        });
     let found = cells(folder.path());
     assert_eq!(found.len(), 200);
     assert!(found.values().all(|count| *count == 1), "{found:?}");
