@@ -49,7 +49,7 @@
 //! | `store` | SQLite: rows, fields, outbox, receipts, quarantine |
 //! | [`schema`], [`query`] | declared fields and indexes; filters, order, pages |
 //! | `local`, [`events`] | an app's writes; what the app is told |
-//! | [`credentials`], [`config`] | where passphrases live; every option with its default |
+//! | [`credentials`], [`recovery`], [`config`] | where passphrases live, and how people keep one; every option with its default |
 //! | `sync` | connect, pull, flush, snapshots, acknowledgements, progress |
 //! | `engine` | [`Interocitor`] itself, tables, batches, the background task, status, doctor |
 #![forbid(unsafe_code)]
@@ -64,6 +64,7 @@ pub mod events;
 pub mod host;
 pub mod mailbox;
 pub mod query;
+pub mod recovery;
 pub mod schema;
 pub mod value;
 

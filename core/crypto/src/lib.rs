@@ -23,6 +23,7 @@ mod hkdf;
 pub mod key;
 pub mod passphrase;
 pub mod stream;
+pub mod stretch;
 
 pub use envelope::{open, seal};
 pub use error::{OpenError, SealError};
