@@ -24,6 +24,15 @@ struct Keyring {
     store: Mutex<Option<Arc<Store>>>,
 }
 
+impl Drop for Keyring {
+    /// The connection blocks while it closes, which async threads must not: a thread of its own does it.
+    fn drop(&mut self) {
+        if let Some(store) = self.store.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = std::thread::Builder::new().spawn(move || drop(store));
+        }
+    }
+}
+
 impl SecretServiceCredentials {
     /// Items are kept apart by `service`: the app's name or identifier. Nothing is asked yet.
     pub fn new(service: impl Into<String>) -> Self {
