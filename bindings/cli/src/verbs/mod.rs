@@ -4,6 +4,7 @@ mod batch;
 mod doctor;
 mod exchange;
 mod query;
+mod recovery;
 mod report;
 mod rows;
 mod watch;
@@ -11,7 +12,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::{
-    args::{Cli, DevicesVerb, Options, QuarantineVerb, Verb},
+    args::{Cli, DevicesVerb, Options, QuarantineVerb, RecoveryVerb, Verb},
     demo,
     failure::Outcome,
     progress::Progress,
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
         Verb::Demo { keep } => return demo::run(keep.as_deref(), cli.options.json).await,
         Verb::Watch { interval } => return watch::watch(&cli.options, *interval).await,
         Verb::Doctor { fix } => return doctor::doctor(&cli.options, *fix).await,
+        Verb::Recovery { verb: Some(RecoveryVerb::Import) } => return recovery::import(&cli.options).await,
         _ => {}
     }
     // Wrong usage is told before anything is opened.
@@ -80,6 +82,7 @@ async fn answer(
             QuarantineVerb::Restore { name } => report::restore(session, name, json).await,
             QuarantineVerb::Discard { name } => report::discard(session, name, json).await,
         },
+        Verb::Recovery { .. } => recovery::show(session, json),
         Verb::Dump => report::dump(session, json).await,
         _ => Ok(Reply::nothing()),
     }
