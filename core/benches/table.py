@@ -8,6 +8,7 @@ JOBS = [
     ("batch", "50,000 rows in one batch", 0.33, 50_000, "rows/s"),
     ("pull", "fresh device pulls 5,000 one-op change files", 0.4, 5_000, "files/s"),
     ("restore", "fresh device restores a 55,000-row snapshot", 0.4, 55_000, "rows/s"),
+    ("compact", "compaction of 100,000 rows", 0.4, 100_000, "rows/s"),
     ("point-read", "point read", 0.5, 1, "reads/s"),
     ("indexed-where", "indexed where, 100 rows of 55,000", 0.5, 1, "queries/s"),
     ("filtered-scan", "scan of 55,000 rows with a filter", 0.5, 55_000, "rows/s"),

@@ -118,7 +118,9 @@ pub enum Error {
         remote: u64,
     },
     /// A managed mesh was written by another server id.
-    #[error("the mesh is managed by {writer:?}, this client is configured for server id {configured:?}")]
+    #[error(
+        "the mesh is managed by {writer:?} alone, and this client is {configured:?}; let that one do it, or configure its server id here"
+    )]
     WriterMismatch {
         /// Who wrote the manifest.
         writer: String,
