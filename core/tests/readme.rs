@@ -140,3 +140,31 @@ fn every_code_and_every_event_that_tells_of_a_problem_has_its_line() {
         assert!(names.contains(&name), "there is no event {name} any more");
     }
 }
+
+/// Every line of the table of guarantees names tests that exist: `` `name` `` and the file in brackets.
+#[test]
+fn every_guarantee_names_its_tests() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(here.join("README.md")).unwrap();
+    let (_, guarantees) = text.split_once("## What is guaranteed").unwrap();
+    let rows =
+        guarantees.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what is promised"));
+    let mut count = 0;
+    for row in rows {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for part in proof.split_inclusive(')') {
+            let (names, file) = part.rsplit_once(" (").unwrap_or_else(|| panic!("no file is named: {row}"));
+            let file = file.trim_end_matches(')');
+            let places = ["tests", "tests/bad_input", "../tests/simulation/tests"];
+            let source = places
+                .iter()
+                .find_map(|place| std::fs::read_to_string(here.join(place).join(file)).ok())
+                .unwrap_or_else(|| panic!("{file} does not exist: {row}"));
+            for name in names.split('`').skip(1).step_by(2) {
+                assert!(source.contains(&format!("fn {name}(")), "{file} has no {name}: {row}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 30, "{count} tests are named");
+}
