@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core simulation crash peers bindings cli webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation crash peers sqlcipher bindings cli webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -63,7 +63,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 part_lint() {
   rustup component list 2>/dev/null | grep -q 'clippy.*(installed)' || rustup component add clippy rustfmt 2>/dev/null
-  cargo fmt --all --check &&
+  cargo fmt --all --check && openssl_ready &&
   cargo clippy --workspace --all-targets --all-features -- -D warnings &&
   RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet &&
   deny_ready && "$CACHE/deny/bin/cargo-deny" --log-level error check bans licenses sources &&
@@ -89,6 +89,14 @@ part_crash() { python_ready && cargo test -p interocitor-core --test crash; }
 
 # Meshes by seed, 300 of them; more with SIMULATION_SEEDS=2000. See tests/simulation/README.md.
 part_simulation() { python_ready && cargo test --profile sim -p interocitor-simulation; }
+
+# What building SQLCipher's OpenSSL takes.
+openssl_ready() { command -v perl >/dev/null && command -v make >/dev/null || apt perl make; }
+
+# The store encrypted at rest.
+part_sqlcipher() {
+  openssl_ready && cargo test -p interocitor-core --features sqlcipher --lib store && cargo test -p interocitor-core --features sqlcipher --test at_rest
+}
 
 part_peers() {
   command -v node >/dev/null || apt nodejs

@@ -24,6 +24,7 @@ pub enum ErrorCode {
     RemoteRollback,
     StoreNewer,
     StoreCorrupt,
+    StoreLocked,
     Limit,
     EntryTooLarge,
     UniqueViolation,
@@ -61,6 +62,7 @@ impl ErrorCode {
             ErrorCode::RemoteRollback => "REMOTE_ROLLBACK",
             ErrorCode::StoreNewer => "STORE_NEWER",
             ErrorCode::StoreCorrupt => "STORE_CORRUPT",
+            ErrorCode::StoreLocked => "STORE_LOCKED",
             ErrorCode::Limit => "LIMIT",
             ErrorCode::EntryTooLarge => "ENTRY_TOO_LARGE",
             ErrorCode::UniqueViolation => "UNIQUE_VIOLATION",
@@ -187,6 +189,14 @@ pub enum Error {
         path: String,
         /// What was found.
         reason: String,
+    },
+    /// The store file is encrypted, and there is no key that opens it.
+    #[error(
+        "the store {path} is encrypted, and the credential store holds no key that opens it; bring that key back, or move the store aside and join the mesh again"
+    )]
+    StoreLocked {
+        /// The file.
+        path: String,
     },
     /// Something is larger than allowed.
     #[error("{what} is too large: {actual}, at most {limit}")]
@@ -315,6 +325,7 @@ impl Error {
             Error::RemoteRollback { .. } => ErrorCode::RemoteRollback,
             Error::StoreNewer { .. } => ErrorCode::StoreNewer,
             Error::StoreCorrupt { .. } => ErrorCode::StoreCorrupt,
+            Error::StoreLocked { .. } => ErrorCode::StoreLocked,
             Error::Limit { .. } => ErrorCode::Limit,
             Error::EntryTooLarge { .. } => ErrorCode::EntryTooLarge,
             Error::UniqueViolation { .. } => ErrorCode::UniqueViolation,

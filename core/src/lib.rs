@@ -75,7 +75,7 @@ mod store;
 mod sync;
 mod wire;
 
-pub use config::{Config, StoreLocation};
+pub use config::{Config, StoreEncryption, StoreLocation};
 #[cfg(feature = "simulation")]
 pub use engine::InspectedRow;
 pub use engine::{

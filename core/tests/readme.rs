@@ -37,7 +37,7 @@ fn the_quick_start_stands_in_the_readme_and_runs() {
 }
 
 /// The codes of the design, those included that nothing raises yet.
-const CODES: [&str; 33] = [
+const CODES: [&str; 34] = [
     "MESH_CREDENTIAL_MISMATCH",
     "MESH_ENCRYPTION_MISMATCH",
     "SCHEMA_MISMATCH",
@@ -50,6 +50,7 @@ const CODES: [&str; 33] = [
     "REMOTE_ROLLBACK",
     "STORE_NEWER",
     "STORE_CORRUPT",
+    "STORE_LOCKED",
     "LIMIT",
     "ENTRY_TOO_LARGE",
     "UNIQUE_VIOLATION",

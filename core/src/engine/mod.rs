@@ -1,6 +1,7 @@
 //! The engine's handle: [`Interocitor`], and what hangs off it.
 
 mod app_state;
+mod at_rest;
 mod autocompact;
 mod batch;
 mod biometrics;

@@ -7,6 +7,7 @@
 //! Every write is `BEGIN IMMEDIATE` and reads the device clock inside, so several processes may
 //! share one file.
 
+pub(crate) mod cipher;
 pub(crate) mod fields;
 mod file;
 mod graves;
@@ -19,6 +20,8 @@ mod prunable;
 pub(crate) mod quarantine;
 mod receipts;
 pub(crate) mod rows;
+#[cfg(feature = "sqlcipher")]
+pub(crate) mod sealed;
 mod session;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -30,7 +33,7 @@ mod suite;
 
 use std::{fmt, path::PathBuf};
 
-pub(crate) use file::{FileStore, set_aside};
+pub(crate) use file::{ASIDE, BEFORE_JOIN, FileStore, set_aside};
 pub(crate) use memory::MemoryStore;
 pub(crate) use session::{Foreign, Tx};
 #[cfg(feature = "simulation")]

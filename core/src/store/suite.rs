@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     Durability, FileStore, MemoryStore, Store,
+    cipher::Form,
     fields::WantedField,
     outbox::{Binding, OpWriter},
 };
@@ -39,7 +40,7 @@ fn put(store: &dyn Store, table: &Name, id: &Name, row: &RowState) {
 fn each_store(check: impl Fn(&dyn Store)) {
     check(&MemoryStore::new().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    check(&FileStore::open(&folder.path().join("a.db"), Durability::Process).unwrap());
+    check(&FileStore::open(&folder.path().join("a.db"), Durability::Process, Form::Plain).unwrap());
 }
 
 #[test]
@@ -244,13 +245,13 @@ fn a_copy_holds_everything() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy.db");
         store.copy_to(&path).unwrap();
-        let copy: &dyn Store = &FileStore::open(&path, Durability::Process).unwrap();
+        let copy: &dyn Store = &FileStore::open(&path, Durability::Process, Form::Plain).unwrap();
         assert_eq!(copy.read_with(|tx| tx.row_count()).unwrap(), 1);
     });
 }
 
 fn open(path: &Path) -> Result<FileStore> {
-    FileStore::open(path, Durability::Process)
+    FileStore::open(path, Durability::Process, Form::Plain)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     events::Event,
     host::ids,
     store::{
-        Tx,
+        BEFORE_JOIN, Tx,
         meta::{EngineState, keys},
         outbox::OpWriter,
     },
@@ -60,7 +60,7 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
         && let Some(path) = ctx.store.path()
     {
         let stamp = ids::uuid_v7(&*ctx.host);
-        let copy = PathBuf::from(format!("{}.before-join-{stamp}", path.display()));
+        let copy = PathBuf::from(format!("{}{BEFORE_JOIN}{stamp}", path.display()));
         ctx.store.copy_to(&copy)?;
         tracing::warn!(target: "interocitor", copy = %copy.display(), "joining another mesh: the former rows were copied");
     }
