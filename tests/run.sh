@@ -194,19 +194,23 @@ part_android-check() { type_check android aarch64-linux-android armv7-linux-andr
 
 # The library as phones get it, with its budget. By argument only: it is a long build.
 part_size() {
-  local budget=6000000 bytes whole="" part="" failed=0 features
+  local budget=6000000 whole bare sealed
   printf '%-36s %10s\n' features bytes
-  for features in "" "--no-default-features"; do
-    # shellcheck disable=SC2086 # no argument or one
-    # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
-    cargo rustc --quiet -p interocitor-ffi --profile mobile --lib --crate-type cdylib $features && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
-    bytes="$(stat -c %s "$LOGS/stripped.so")"
-    printf '%-36s %10s\n' "${features:-default}" "$bytes"
-    if [ -z "$features" ]; then whole=$bytes; else part=$bytes; fi
-  done
-  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - part))"
+  whole="$(size_of default)" && bare="$(size_of --no-default-features)" && openssl_ready && sealed="$(size_of --features sqlcipher)" || return 1
+  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - bare))" "cost of sqlcipher" "$((sealed - whole))"
   [ "$whole" -le "$budget" ] || { echo "the library has $whole bytes, its budget is $budget" >&2; return 1; }
   echo "size: 1 passed, 0 failed (budget $budget)"
+}
+
+# size_of default|ARGUMENT… : bytes of the library as phones get it; a line of the table on standard error.
+size_of() {
+  local bytes arguments=("$@")
+  [ "$1" = default ] && arguments=()
+  # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
+  cargo rustc --quiet -p interocitor-ffi --profile mobile --lib --crate-type cdylib "${arguments[@]}" >&2 && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
+  bytes="$(stat -c %s "$LOGS/stripped.so")"
+  printf '%-36s %10s\n' "$*" "$bytes" >&2
+  echo "$bytes"
 }
 
 # Stores on a disk that is full or read-only: real ones, on small file systems of their own.
