@@ -109,7 +109,7 @@ impl Simulation {
         }
         let rows = self.rows(0)?;
         let guarantees =
-            self.plan.peer.map_or_else(Guarantees::default, |(kind, habits)| Peer::guarantees(kind, habits));
+            self.plan.peer.map_or_else(Guarantees::default, |(_, habits)| Peer::guarantees(habits));
         for at in 1..self.devices.len() {
             let who = if at == index { "a fresh device".to_owned() } else { format!("d{at}") };
             let theirs = self.rows(at)?;

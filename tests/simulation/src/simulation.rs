@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::{
     device::{Device, PASSPHRASE, Shared, Traits, is_expected},
+    history,
     mailbox::Remote,
     oracle::{Oracle, Verdict},
     peers::Peer,
@@ -115,11 +116,18 @@ impl Simulation {
 
     fn outcome(self, verdict: Verdict) -> Outcome {
         let is_snapshot = |path: &str| path.contains("/mainline/");
+        let oracle = self.oracle.borrow();
+        let mut history = Vec::new();
+        for place in verdict.as_ref().err().map(|rule| oracle.places_in(rule)).unwrap_or_default() {
+            history.push(format!("{place:?}:"));
+            history.extend(history::of(&place, &oracle, &self.remote));
+        }
         Outcome {
             verdict,
+            history,
             log_hash: self.world.log_hash(),
             trace: self.world.last_lines(),
-            acknowledged: self.oracle.borrow().acknowledged(),
+            acknowledged: oracle.acknowledged(),
             crashes: self.crashes,
             compactions: self.remote.log_since(0).iter().filter(|file| is_snapshot(&file.path)).count(),
         }
