@@ -155,15 +155,18 @@ fn adopt_in(
         (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
         _ => (None, kept),
     };
-    let is_expired = rising.is_some_and(|floor| kept_promise(tx).is_none_or(|seen| seen < *floor));
+    let promised = device::observed_watermark(tx)?;
+    let is_expired = rising.is_some_and(|floor| promised.as_ref().is_none_or(|seen| seen < floor));
     let mut awaited = if rising.is_some() { Awaited::of(tx, &ctx.device)? } else { Awaited::default() };
     let stripped = match rising {
         Some(floor) => {
-            // Where a snapshot of ours takes in what everybody had acknowledged, nothing of ours can be missing.
-            let may_miss = is_expired || !manifest.tells_coverage();
+            // A compactor of ours waits for what it was promised; another one may have overlooked anything.
+            let is_ours = manifest.tells_coverage();
+            let from = if is_ours { settled_at.max(promised) } else { settled_at };
+            let may_miss = is_expired || !is_ours;
             strip_below(tx, floor, |place, state| {
                 if may_miss {
-                    awaited.lose(place, own_part(state, &ctx.device, settled_at.as_ref(), floor));
+                    awaited.lose(place, own_part(state, &ctx.device, from.as_ref(), floor));
                 }
             })?
         }
@@ -225,19 +228,16 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: Adopted<'_>, merged: &mut Merged)
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
         }
         tx.settle_receipts(&head.covered)?;
-        stale::confirm_covered(ctx, tx, &head.covered, &head.frontiers)?;
+        stale::confirm_covered(ctx, tx, &head.covered, (&head.frontiers, head.is_anchored))?;
     } else {
         tx.anchor_streams()?;
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
     }
     if let Some(floor) = rising {
         tx.set_floor(floor)?;
-        let next = manifest.watermark.as_ref().map_or(floor, |watermark| watermark.max(floor));
-        let is_read = head.ours && stale::has_read_all(ctx, tx, &head.frontiers)?;
-        let terms = Terms { floor, next, is_told: head.ours, is_read, is_expired, cut: &cut };
+        let terms = Terms { floor, is_told: head.ours, is_expired, cut: &cut };
         let settled = stale::settle(tx, &mut engine, &terms, awaited, now_ms)?;
-        // Written again above all that the next floor may be, also where a wall clock is slow.
-        engine.floor = Some(next.clone());
+        engine.floor = Some(above_next(floor, manifest.watermark.as_ref()));
         merged.notices.extend(settled.notices);
         if !settled.gone.is_empty() {
             // What others wrote to such a row since is in files that still lie there: they are read again.
@@ -341,12 +341,14 @@ struct Stripped {
     emptied: Vec<Place>,
 }
 
-/// The watermark that this device acknowledged.
-fn kept_promise(tx: &Tx<'_>) -> Option<Clock> {
-    device::observed_watermark(tx).ok().flatten()
+/// What is written again has to be above all that the next floors can be, also where a wall clock is slow: the mesh
+/// does not wait for a device before it acknowledged. A millisecond is more than compactors go on by counting.
+fn above_next(floor: &Clock, watermark: Option<&Clock>) -> Clock {
+    let next = watermark.map_or(floor, |watermark| watermark.max(floor));
+    Clock { ts: next.ts + 1, counter: 0, node: next.node.clone() }
 }
 
-/// What a row has of one device at or below the floor; what an earlier floor settled is not asked about again.
+/// What a row has of one device between what is settled already and the floor.
 fn own_part(state: &RowState, device: &Name, above: Option<&Clock>, floor: &Clock) -> RowState {
     let is_meant = |clock: &Clock| clock.node == *device && clock <= floor && Some(clock) > above;
     RowState {

@@ -75,11 +75,13 @@ pub(super) fn confirm_covered(
     ctx: &Context,
     tx: &Tx<'_>,
     covered: &[String],
-    frontiers: &[Frontier],
+    (frontiers, is_anchored): (&[Frontier], bool),
 ) -> Result<()> {
     let device = ctx.device_id();
     let stream = tx.stream(&ctx.install)?;
-    let read = frontiers.iter().find(|known| known.device == *device && known.install == stream);
+    // Behind a compaction by another client, the numbers go on beyond entries that nobody may have read.
+    let of_us = |known: &&Frontier| !is_anchored && known.device == *device && known.install == stream;
+    let read = frontiers.iter().find(of_us);
     let covered: HashSet<&str> = covered.iter().map(String::as_str).collect();
     for (record, Binding { id, clock, seq }) in tx.bound_records()? {
         let name = change_name(&clock.to_string(), &id);
@@ -91,13 +93,6 @@ pub(super) fn confirm_covered(
         }
     }
     Ok(())
-}
-
-/// Whether a snapshot's writer had read every entry that this device published.
-pub(super) fn has_read_all(ctx: &Context, tx: &Tx<'_>, frontiers: &[Frontier]) -> Result<bool> {
-    let (device, stream) = (ctx.device_id(), tx.stream(&ctx.install)?);
-    let read = frontiers.iter().find(|known| known.device == *device && known.install == stream);
-    Ok(tx.frontier(&device, &stream)?.is_none_or(|published| read.is_some_and(|read| read.upto >= published)))
 }
 
 /// Whether anything waits at or below a floor that is not adopted here: nobody would take it for news.
@@ -141,12 +136,8 @@ struct Work {
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
     pub(super) floor: &'a Clock,
-    /// The next floor may be as high as this: the mesh does not wait for a device that has not acknowledged yet.
-    pub(super) next: &'a Clock,
     /// The snapshot tells which entries its writer had read.
     pub(super) is_told: bool,
-    /// All that this device published is among them.
-    pub(super) is_read: bool,
     /// The mesh did not wait for this device: rows that lost something were perhaps deleted meanwhile.
     pub(super) is_expired: bool,
     /// Rows that lost something.
@@ -182,10 +173,8 @@ pub(super) fn settle(
     for work in work.values_mut() {
         work.is_below = is_below(&work.state, terms.floor);
     }
-    if !terms.is_read {
-        for (place, own) in awaited.cut {
-            merge::join(&mut work.entry(place).or_default().state, own, &|_| false);
-        }
+    for (place, own) in awaited.cut {
+        merge::join(&mut work.entry(place).or_default().state, own, &|_| false);
     }
     let mut settled = Settled::default();
     for (place, work) in work {
@@ -200,8 +189,7 @@ pub(super) fn settle(
             }
         };
         if snapshot.is_some() || is_new || lives {
-            let floor = if is_new && terms.is_expired { terms.next } else { terms.floor };
-            settled.again.extend(rewrite(&place, &work.state, snapshot, floor));
+            settled.again.extend(rewrite(&place, &work.state, snapshot, terms.floor));
             continue;
         }
         let (table, row_id) = &place;
