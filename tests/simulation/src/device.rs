@@ -285,15 +285,16 @@ type WrittenRow = (&'static str, String, Vec<(String, Value)>);
 /// How things stood just before a write, which no other task of the device can come between.
 struct Before {
     rows: Rows,
-    /// Files that had been written to the mailbox.
+    remote: Arc<Remote>,
+    /// Files that had been written to it.
     files: usize,
 }
 
 impl Before {
-    fn of(db: &Interocitor, remote: &Remote, places: &[(&str, &str)]) -> Self {
+    fn of(db: &Interocitor, remote: &Arc<Remote>, places: &[(&str, &str)]) -> Self {
         let row = |(table, row): &(&str, &str)| db.inspect_row(&(*table).into(), &(*row).into()).ok()?;
         let rows: Vec<_> = places.iter().filter_map(row).collect();
-        Self { rows: rows_of(&rows), files: remote.writes() }
+        Self { rows: rows_of(&rows), remote: Arc::clone(remote), files: remote.writes() }
     }
 }
 
@@ -305,6 +306,7 @@ fn tell(
     written: &[WrittenRow],
 ) {
     let mut oracle = oracle.borrow_mut();
+    oracle.read(&before.remote);
     match outcome {
         Ok(()) => {
             for (table, row, columns) in written {

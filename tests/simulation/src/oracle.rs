@@ -1,6 +1,9 @@
 //! The oracle: what was promised to whom, what was published, and whether the end agrees with both.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use interocitor_core::InspectedRow;
@@ -55,6 +58,8 @@ pub struct Oracle {
     codec: Codec,
     /// Every clock ever seen for a column, with its value.
     cells: BTreeMap<(Place, String), BTreeMap<Hlc, Value>>,
+    /// The greatest clock of a column that was published; without a column, of a deletion.
+    published: BTreeMap<(Place, Option<String>), Hlc>,
     /// Every delete clock of a row that was published.
     deletes: BTreeMap<Place, BTreeSet<Hlc>>,
     /// The clock under which a value counts; values are unique. That of its write, until rule 3.12 lets it be written again.
@@ -72,9 +77,15 @@ pub struct Oracle {
 #[derive(Debug, Default)]
 struct Mainline {
     manifests: BTreeMap<String, Bytes>,
-    snapshots: HashMap<String, BTreeSet<Place>>,
-    /// The floor of each, and the rows that live in it.
-    in_force: VecDeque<(Option<Hlc>, BTreeSet<Place>)>,
+    snapshots: HashMap<String, Rc<Rows>>,
+    in_force: VecDeque<InForce>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    floor: Option<Hlc>,
+    watermark: Option<Hlc>,
+    rows: Rc<Rows>,
 }
 
 /// A device that adopts a snapshot publishes what it settled soon, and looks before whether there is a newer one; while it
@@ -86,14 +97,20 @@ impl Mainline {
         if file.path.contains("/mainline/snapshot-") {
             let rows = codec.open(&file.body).and_then(|payload| Snapshot::read(&payload));
             let rows = rows.map(|snapshot| snapshot.rows).unwrap_or_default();
-            let live = rows.into_iter().filter(|row| !row.cells.is_empty());
-            self.snapshots.insert(file.path.clone(), live.map(|row| (row.table, row.row)).collect());
+            let row = |op: Op| {
+                ((op.table, op.row), Row { deleted: op.deleted, cells: op.cells.into_iter().collect() })
+            };
+            self.snapshots.insert(file.path.clone(), Rc::new(rows.into_iter().map(row).collect()));
         } else if file.path.contains("/manifest") {
             self.manifests.insert(file.path.clone(), file.body.clone());
             let current = Manifest::current(|path| self.manifests.get(path).cloned());
             if let Some(manifest) = current.filter(|_| file.path.ends_with("/manifest.json")) {
                 let rows = manifest.snapshot_path.as_ref().and_then(|path| self.snapshots.get(path));
-                self.in_force.push_back((Hlc::parse(&manifest.floor), rows.cloned().unwrap_or_default()));
+                self.in_force.push_back(InForce {
+                    floor: Hlc::parse(&manifest.floor),
+                    watermark: Hlc::parse(&manifest.watermark),
+                    rows: rows.cloned().unwrap_or_default(),
+                });
                 if self.in_force.len() > IN_FORCE {
                     self.in_force.pop_front();
                 }
@@ -103,12 +120,27 @@ impl Mainline {
 
     /// Whether nobody listens to a clock any more.
     fn is_below(&self, clock: &Hlc) -> bool {
-        self.in_force.back().is_some_and(|(floor, _)| floor.as_ref() >= Some(clock))
+        self.in_force.back().is_some_and(|last| last.floor.as_ref() >= Some(clock))
     }
 
     /// Whether a row lives in a snapshot whose floor took a clock.
     fn has(&self, place: &Place, clock: &Hlc) -> bool {
-        self.in_force.iter().any(|(floor, rows)| floor.as_ref() >= Some(clock) && rows.contains(place))
+        self.in_force.iter().any(|snapshot| {
+            let row = snapshot.rows.get(place);
+            snapshot.floor.as_ref() >= Some(clock) && row.is_some_and(|row| !row.cells.is_empty())
+        })
+    }
+
+    /// Whether the mesh keeps a published write although its writer is gone: the last snapshot holds it, or what beats
+    /// it; or the next floor cannot pass it.
+    fn keeps(&self, write: &Acknowledged) -> bool {
+        let Some(last) = self.in_force.back() else { return true };
+        let row = last.rows.get(&write.place);
+        let is_deleted = row.is_some_and(|row| row.deleted.as_ref() >= Some(&write.clock));
+        let is_there = write.cell.as_ref().is_some_and(|(name, _)| {
+            row.is_some_and(|row| row.cells.get(name).is_some_and(|cell| cell.clock >= write.clock))
+        });
+        is_deleted || is_there || last.watermark.as_ref() < Some(&write.clock)
     }
 }
 
@@ -121,6 +153,7 @@ impl Oracle {
         Self {
             codec,
             cells: BTreeMap::new(),
+            published: BTreeMap::new(),
             deletes: BTreeMap::new(),
             clocks: HashMap::new(),
             acknowledged: Vec::new(),
@@ -194,7 +227,10 @@ impl Oracle {
         }
         let Some(written) = written else { return };
         for (name, clock, value) in &row.cells {
-            let is_emptied = value.as_str() == "null" && clock.to_string() == written.to_string();
+            let known = before.and_then(|row| row.cells.get(&name.to_string()));
+            let is_emptied = value.as_str() == "null"
+                && clock.to_string() == written.to_string()
+                && known.is_none_or(|known| !known.value.is_null() || known.clock != written);
             if is_emptied && !columns.iter().any(|(given, _)| *given == name.to_string()) {
                 let cell = Some((name.to_string(), Value::Null));
                 self.promise((device, at), place.clone(), cell, written.clone(), before);
@@ -220,18 +256,14 @@ impl Oracle {
         if let Some(text) = cell.as_ref().and_then(|(_, value)| value.as_str()) {
             self.places.insert(text.to_owned(), self.acknowledged.len());
         }
+        // Its writer may not know of what beats it.
+        let is_beaten =
+            |column| self.published.get(&(place.clone(), column)).is_some_and(|known: &Hlc| *known >= clock);
+        let name = cell.as_ref().map(|(name, _)| name.clone());
+        let is_published = is_beaten(None) || is_beaten(name);
         let before = before.cloned();
-        let write = Acknowledged {
-            device,
-            place,
-            cell,
-            clock,
-            before,
-            at,
-            is_published: false,
-            is_born,
-            is_in_time: false,
-        };
+        let write =
+            Acknowledged { device, place, cell, clock, before, at, is_published, is_born, is_in_time: false };
         self.acknowledged.push(write);
     }
 
@@ -249,7 +281,9 @@ impl Oracle {
     /// The store of a device is gone, by its user's will: what it alone held goes with it.
     pub fn forgive(&mut self, device: usize, remote: &Remote) {
         self.read(remote);
-        self.acknowledged.retain(|write| write.device != device || write.is_published);
+        let mainline = &self.mainline;
+        let is_kept = |write: &Acknowledged| write.is_published && mainline.keeps(write);
+        self.acknowledged.retain(|write| write.device != device || is_kept(write));
         let texts = self
             .acknowledged
             .iter()
@@ -328,6 +362,12 @@ impl Oracle {
     /// Marks the acknowledged writes that a change file publishes.
     fn published(&mut self, ops: &[Op]) {
         for op in ops {
+            let cells = op.cells.iter().map(|(name, cell)| (Some(name.clone()), &cell.clock));
+            for (column, clock) in cells.chain(op.deleted.iter().map(|deleted| (None, deleted))) {
+                let greatest = self.published.entry(((op.table.clone(), op.row.clone()), column));
+                let greatest = greatest.or_insert_with(|| clock.clone());
+                *greatest = greatest.clone().max(clock.clone());
+            }
             let place = (&op.table, &op.row);
             for write in self.acknowledged.iter_mut().filter(|write| !write.is_published) {
                 if (&write.place.0, &write.place.1) != place {
@@ -418,23 +458,19 @@ impl Oracle {
     }
 
     /// Every acknowledged write (of one device, where that is given) is in the final state, beaten, or in the
-    /// keeping of `kept`. Without `deletions`, those are left out.
+    /// keeping of `is_kept`. Without `deletions`, those are left out.
     pub fn check_promises(
         &self,
         rows: &Rows,
         of: Option<usize>,
         deletions: bool,
-        kept: &dyn Fn(&str) -> bool,
+        is_kept: &dyn Fn(&Acknowledged) -> bool,
     ) -> Verdict {
         let deletes = self.last_deletes();
         let is_meant = |write: &&Acknowledged| {
             of.is_none_or(|device| write.device == device)
                 && (deletions || write.cell.is_some())
                 && !write.is_emptied()
-        };
-        let is_kept = |write: &Acknowledged| {
-            let value = write.cell.as_ref().and_then(|(_, value)| value.as_str());
-            value.is_some_and(kept)
         };
         for write in self.acknowledged.iter().filter(is_meant) {
             let deleted = deletes.get(&write.place);
@@ -451,7 +487,7 @@ impl Oracle {
                         cell.clock > write.clock || cell.clock == write.clock && cell.value == *value
                     }) || is_deleted
                         || is_kept(write)
-                        || self.has_made_way(write, &is_kept)
+                        || self.has_made_way(write, is_kept)
                 }
             };
             if !holds {

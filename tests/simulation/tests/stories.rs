@@ -187,6 +187,36 @@ fn beside_b10_a_write_can_stay_with_those_who_read_it_in_time() {
     assert_eq!(columns(&mesh.rows(2).unwrap(), "s"), ["a", "b"], "whole rows heal");
 }
 
+/// Seed 1119: behind a compaction by another client numbers are counted on from the last entry that was read; what failed
+/// before that was taken for published.
+#[test]
+fn beside_new_an_upload_that_failed_is_tried_again_whatever_was_read_of_later_ones() {
+    let mut mesh = quiet(2);
+    let mut peer = peer(Kind::New);
+    peer.connect(&mesh.remote, mesh.world.now_ms());
+    put(&mut mesh, 0, "first", json!({"a": 1}));
+    put(&mut mesh, 0, "second", json!({"a": 2}));
+    mesh.remote.order("write", "-chg_", Fault::Fails);
+    assert!(mesh.exchange(0).is_some(), "the upload of the first has failed");
+    // Another client, and then one of ours behind it, go on from the second.
+    sync(&mut mesh, 1);
+    peer.pull(&mesh.remote, mesh.world.now_ms());
+    peer.compact(&mesh.remote, mesh.world.now_ms());
+    sync(&mut mesh, 1);
+    compact(&mut mesh, 1);
+    for _ in 0..2 {
+        (0..2).for_each(|at| sync(&mut mesh, at));
+    }
+    for at in 0..2 {
+        let rows = mesh.rows(at).unwrap();
+        assert_eq!(
+            (columns(&rows, "first"), columns(&rows, "second")),
+            (vec!["a".into()], vec!["a".into()]),
+            "d{at}"
+        );
+    }
+}
+
 /// At and below the floor of a B10 peer its snapshot is the state, whatever it overlooked. Who wrote that makes good for it.
 #[test]
 fn beside_b10_a_write_below_its_floor_is_kept_by_its_writer() {
