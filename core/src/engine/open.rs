@@ -216,9 +216,18 @@ fn identify(tx: &Tx<'_>, host: &dyn Host, path: Option<&Path>, wanted: Option<&s
     tx.set_engine(&engine)?;
     tx.set_meta(keys::DEVICE_ID, &identity.device_id)?;
     tx.set_meta(keys::INSTALL_ID, &identity.install_id)?;
-    for key in [keys::ENTRY_SEQ, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS, keys::FOUNDING] {
+    // What the other copy promised and numbered is its own; what waits here waits there as well.
+    for key in [
+        keys::ENTRY_SEQ,
+        keys::STREAM,
+        keys::OBSERVED,
+        keys::DEVICE_RECORD,
+        keys::DEVICE_RECORD_MS,
+        keys::FOUNDING,
+    ] {
         tx.clear_meta(key)?;
     }
+    tx.disown_outbox()?;
     Ok(identity)
 }
 

@@ -185,7 +185,7 @@ impl Store for FileStore {
 
     fn copy_to(&self, path: &Path) -> Result<()> {
         let _open = self.enter()?;
-        self.writer().as_ref().ok_or(Error::ShutDown)?.copy_to(path)
+        self.reader()?.copy_to(path)
     }
 
     fn release(&self) -> Result<()> {

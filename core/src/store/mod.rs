@@ -84,7 +84,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// from both. Does nothing while a reader is in the way.
     fn checkpoint(&self) -> Result<()>;
 
-    /// Writes a copy of everything to a new file.
+    /// Writes a copy of everything that is committed to a new file. A store in a file allows that inside a write
+    /// transaction too, which keeps everybody else from writing meanwhile.
     fn copy_to(&self, path: &std::path::Path) -> Result<()>;
 
     /// Lets go of every file and lock for a while, when the calls under way are done. Calls after it

@@ -22,7 +22,7 @@ use crate::{
         coverage::{Coverage, Frontier},
         device::DeviceRecord,
         layout::is_change_name,
-        manifest::{Manifest, Next, Pointer},
+        manifest::{Manifest, Next, Pointer, coverage_of},
         snapshot::{Preamble, SnapshotWriter},
     },
 };
@@ -142,7 +142,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     let body = draft.body.take().ok_or(Error::Cancelled)?.into_body()?;
     link.adapter.write_file(&path, body).await?;
     // After the snapshot: whoever takes the one for the other must find both.
-    let coverage_path = format!("{}/{}", link.layout.mainline(), name.replacen("snapshot-", "coverage-", 1));
+    let coverage_path = coverage_of(&path);
     let coverage = Coverage {
         epoch: epoch + 1,
         snapshot_path: path.clone(),

@@ -79,7 +79,7 @@ fn settle(ctx: &Context, tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) 
     if coverage.is_anchored {
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
     }
-    stale::confirm_covered(ctx, tx, &coverage.covered, &coverage.frontiers)?;
+    stale::confirm_covered(ctx, tx, &coverage.covered, (&coverage.frontiers, coverage.is_anchored))?;
     if let Some(floor) = &manifest.floor {
         tx.set_floor(floor)?;
     }

@@ -63,7 +63,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
             epoch: tx.meta_number(keys::EPOCH)?.unwrap_or(0),
             pending: tx.outbox_count()?.records,
             clock: tx.engine()?.clock,
-            published: (ctx.install.clone(), tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
+            published: (tx.stream(&ctx.install)?, tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
         };
         Ok((tx.meta(keys::DEVICE_RECORD)?, tx.meta_number(keys::DEVICE_RECORD_MS)?, here))
     })?;
