@@ -125,6 +125,23 @@ fn a_file_that_was_not_found_is_read_when_it_is_there() {
     assert_eq!(status(&mut mesh, 1).quarantined, 0);
 }
 
+/// What is read back decides, and no answer to a write.
+#[test]
+fn a_compactor_that_comes_too_late_says_so() {
+    let mut mesh = quiet(2);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    mesh.remote.order("create", "manifest-2.json", Fault::Dawdles(20_000));
+    let db = mesh.devices[0].db.clone().unwrap();
+    let outcome = std::rc::Rc::new(std::cell::Cell::new(None));
+    let told = std::rc::Rc::clone(&outcome);
+    mesh.executor.add(0, async move { told.set(Some(db.compact(Duration::ZERO).await.unwrap())) });
+    mesh.executor.run_for(5_000);
+    assert!(matches!(compact(&mut mesh, 1), Compaction::Written { epoch: 1, .. }));
+    mesh.executor.run_for(60_000);
+    assert_eq!(outcome.get(), Some(Compaction::Overtaken));
+    mesh.finish().unwrap();
+}
+
 /// Whoever puts an older manifest back, a backup say, needs the files that only the newer one made superfluous.
 #[test]
 fn a_compactor_whose_manifest_is_not_in_force_any_more_deletes_nothing() {
