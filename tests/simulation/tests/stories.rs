@@ -114,6 +114,58 @@ fn an_own_file_that_was_read_cut_leaves_quarantine() {
 }
 
 #[test]
+fn a_file_that_was_not_found_is_read_when_it_is_there() {
+    let mut mesh = quiet(2);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    sync(&mut mesh, 0);
+    mesh.remote.order("read", "-chg_", Fault::Hides);
+    sync(&mut mesh, 1);
+    sync(&mut mesh, 1);
+    assert_eq!(columns(&mesh.rows(1).unwrap(), "r"), ["a"]);
+    assert_eq!(status(&mut mesh, 1).quarantined, 0);
+}
+
+/// What is read back decides, and no answer to a write.
+#[test]
+fn a_compactor_that_comes_too_late_says_so() {
+    let mut mesh = quiet(2);
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    mesh.remote.order("create", "manifest-2.json", Fault::Dawdles(20_000));
+    let db = mesh.devices[0].db.clone().unwrap();
+    let outcome = std::rc::Rc::new(std::cell::Cell::new(None));
+    let told = std::rc::Rc::clone(&outcome);
+    mesh.executor.add(0, async move { told.set(Some(db.compact(Duration::ZERO).await.unwrap())) });
+    mesh.executor.run_for(5_000);
+    assert!(matches!(compact(&mut mesh, 1), Compaction::Written { epoch: 1, .. }));
+    mesh.executor.run_for(60_000);
+    assert_eq!(outcome.get(), Some(Compaction::Overtaken));
+    mesh.finish().unwrap();
+}
+
+/// Whoever puts an older manifest back, a backup say, needs the files that only the newer one made superfluous.
+#[test]
+fn a_compactor_whose_manifest_is_not_in_force_any_more_deletes_nothing() {
+    let mut mesh = quiet(2);
+    let pointer = mesh.remote.file("/Mesh/manifest.json").unwrap();
+    put(&mut mesh, 0, "r", json!({"a": 1}));
+    sync(&mut mesh, 0);
+    let changes = |mesh: &Simulation| {
+        mesh.remote.names("/Mesh/changes").into_iter().filter(|name| name.contains("-chg_")).count()
+    };
+    assert_eq!(changes(&mesh), 1);
+    // It has won and acknowledges, when the pointer goes back.
+    mesh.remote.order("write", "devices/", Fault::Dawdles(20_000));
+    begin_compacting(&mut mesh, 0);
+    mesh.executor.run_for(5_000);
+    assert_ne!(mesh.remote.file("/Mesh/manifest.json").unwrap(), pointer, "its manifest was in force");
+    mesh.remote.put(NUMBER, "/Mesh/manifest.json", pointer);
+    mesh.executor.run_for(60_000);
+    assert_eq!(changes(&mesh), 1);
+    sync(&mut mesh, 1);
+    assert_eq!(columns(&mesh.rows(1).unwrap(), "r"), ["a"]);
+}
+
+#[test]
 fn a_restored_backup_is_a_device_of_its_own() {
     let mut mesh = quiet(1);
     put(&mut mesh, 0, "r", json!({"a": "before"}));
