@@ -10,6 +10,7 @@
 pub(crate) mod fields;
 mod file;
 mod graves;
+mod held;
 pub(crate) mod inspect;
 pub(crate) mod lease;
 mod memory;

@@ -78,6 +78,8 @@ fn settle(ctx: &Context, tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) 
     tx.join_frontiers(&coverage.frontiers)?;
     if coverage.is_anchored {
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
+    } else {
+        tx.note_held_by((&ctx.device_id(), &ctx.install), manifest.epoch, &coverage.frontiers)?;
     }
     stale::confirm_covered(ctx, tx, &coverage.covered, &coverage.frontiers)?;
     if let Some(floor) = &manifest.floor {

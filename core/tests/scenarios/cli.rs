@@ -159,7 +159,17 @@ impl Device {
                 names.sort_unstable();
                 Ok(json!(names))
             }
-            Action::Open { .. } | Action::Join { .. } | Action::RebuildRemote {} => {
+            Action::Doctor { mends } => {
+                let verb: &[&str] = if mends == Some(true) { &["doctor", "--fix"] } else { &["doctor"] };
+                let diagnosis = self.exchange(binary, verb)?;
+                let shown = |found: &Value| json!({ "code": found["code"], "mended": found["mended"] });
+                Ok(diagnosis["findings"].as_array().into_iter().flatten().map(shown).collect())
+            }
+            Action::Open { .. }
+            | Action::Join { .. }
+            | Action::RebuildRemote {}
+            | Action::AwaitPublished {}
+            | Action::SeenBy { .. } => {
                 Err(Fault::driver("the command line cannot do this: declare what the scenario needs"))
             }
         }
