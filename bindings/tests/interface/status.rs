@@ -28,6 +28,14 @@ fn the_stream_gives_each_new_state_and_ends() {
     assert_eq!(next(&watch).unwrap().pending_count, 21);
     db.set_network(false);
     assert!(!next(&watch).unwrap().has_network);
+    // While the database is suspended a question waits.
+    wait(db.suspend()).unwrap();
+    let resting = db.watch_status().unwrap();
+    let waiting = thread::spawn(move || next(&resting));
+    thread::sleep(Duration::from_millis(50));
+    assert!(!waiting.is_finished());
+    wait(db.resume()).unwrap();
+    assert!(waiting.join().unwrap().is_some());
 
     let (waiting, other) = (Arc::clone(&watch), db.watch_status().unwrap());
     let ended = thread::spawn(move || next(&waiting));
