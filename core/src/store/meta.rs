@@ -38,6 +38,8 @@ pub(crate) mod keys {
     pub(crate) const STREAM: &str = "stream";
     /// Number of entries published since then.
     pub(crate) const ENTRY_SEQ: &str = "entrySeq";
+    /// How many of them the snapshots of which epochs hold.
+    pub(crate) const HELD_ENTRIES: &str = "heldEntries";
     /// Fingerprint of the declared schema.
     pub(crate) const SCHEMA: &str = "schema";
     /// Wall time of the last sync whose every step was confirmed, ms.
@@ -119,6 +121,7 @@ impl Tx<'_> {
             keys::DEVICE_RECORD,
             keys::DEVICE_RECORD_MS,
             keys::OBSERVED,
+            keys::HELD_ENTRIES,
         ];
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }

@@ -11,6 +11,7 @@ pub(crate) mod cipher;
 pub(crate) mod fields;
 mod file;
 mod graves;
+mod held;
 pub(crate) mod inspect;
 pub(crate) mod lease;
 mod memory;

@@ -217,6 +217,8 @@ struct Draft {
     /// Names of the change files that it holds, sorted.
     covered: Vec<String>,
     rows: u64,
+    /// Entries of ours in it.
+    entries: u64,
     frontiers: Vec<Frontier>,
     is_anchored: bool,
     /// Delete clocks in it.
@@ -290,6 +292,7 @@ fn draft(
             collection,
             covered,
             rows,
+            entries: tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0),
             frontiers,
             is_anchored,
             held,
@@ -356,6 +359,8 @@ fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> R
     ctx.write(|tx| {
         tx.set_meta(keys::EPOCH, &next.epoch.to_string())?;
         honesty::remember(tx, next)?;
+        let stream = tx.stream(&ctx.install)?;
+        tx.note_held(&stream, next.epoch, draft.entries)?;
         if let Some(floor) = &next.floor {
             tx.set_floor(floor)?;
         }

@@ -7,6 +7,7 @@ use crate::{
     mailbox::MailboxErrorKind,
     store::{Tx, meta::keys},
     wire::{
+        coverage::Frontier,
         device::{DeviceRecord, Observed},
         layout::is_usable_device_id,
         manifest::Manifest,
@@ -64,6 +65,11 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
             pending: tx.outbox_count()?.records,
             clock: tx.engine()?.clock,
             published: (tx.stream(&ctx.install)?, tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
+            merged: match tx.meta(keys::FOREIGN_EPOCH)? {
+                // After another client's compaction a frontier may have passed over entries that are lost.
+                Some(_) => Vec::new(),
+                None => tx.frontiers()?,
+            },
         };
         Ok((tx.meta(keys::DEVICE_RECORD)?, tx.meta_number(keys::DEVICE_RECORD_MS)?, here))
     })?;
@@ -91,6 +97,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
         }
     }
     record.set_seen(now_ms);
+    record.set_merged(&here.merged);
     // Before the others can learn of it: whether the answer to the upload comes or not, it is true.
     if let Some(watermark) = record.observed_watermark() {
         ctx.write(|tx| tx.set_meta(keys::OBSERVED, &watermark.to_string()))?;
@@ -104,6 +111,7 @@ struct Here {
     pending: u64,
     clock: DeviceClock,
     published: (String, u64),
+    merged: Vec<Frontier>,
 }
 
 fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &Here, now_ms: u64) -> bool {
@@ -124,6 +132,22 @@ fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &
         record.observe(&observed, now_ms)
     };
     described || observed
+}
+
+/// The record of a device.
+pub(crate) async fn record(link: &Link, device_id: &str) -> Result<DeviceRecord> {
+    let unknown = || Error::invalid("device", format!("the mesh has no device {device_id}"));
+    // The id stands in a path.
+    if !is_usable_device_id(device_id) {
+        return Err(unknown());
+    }
+    let path = link.layout.device(device_id);
+    match link.adapter.read_file(&path).await {
+        Ok(bytes) => DeviceRecord::parse(&bytes)
+            .map_err(|fault| Error::invalid("device", format!("its record cannot be read: {fault}"))),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Err(unknown()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Marks a device as one that will not come back.

@@ -226,6 +226,9 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: Adopted<'_>, merged: &mut Merged)
         tx.join_frontiers(&head.frontiers)?;
         if head.is_anchored {
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
+        } else {
+            let stream = tx.stream(&ctx.install)?;
+            tx.note_held_by((&ctx.device_id(), &stream), manifest.epoch, &head.frontiers)?;
         }
         tx.settle_receipts(&head.covered)?;
         stale::confirm_covered(ctx, tx, &head.covered, (&head.frontiers, head.is_anchored))?;

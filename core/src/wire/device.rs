@@ -1,7 +1,7 @@
 //! `devices/<id>.json`: what a device tells the others about itself.
 
-use super::{CLIENT, WireError, iso_time, parse_iso_time, record::Record};
-use crate::clock::Clock;
+use super::{CLIENT, WireError, coverage::Frontier, iso_time, parse_iso_time, record::Record};
+use crate::{clock::Clock, value::Value};
 
 /// A device record; fields we do not know are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,19 @@ impl DeviceRecord {
         self.0.set_integer("published", entries);
     }
 
+    /// The number up to which every entry of an installation is merged there. Ours alone, others ignore it.
+    pub(crate) fn merged_of(&self, install: &str) -> Option<u64> {
+        self.0.record("merged")?.integer(install)
+    }
+
+    pub(crate) fn set_merged(&mut self, frontiers: &[Frontier]) {
+        let mut merged = Record::default();
+        for frontier in frontiers {
+            merged.set_integer(&frontier.install, frontier.upto);
+        }
+        self.0.set("merged", Value::from_raw(&merged.compact()));
+    }
+
     pub(crate) fn set_seen(&mut self, now_ms: u64) {
         self.0.set_text("lastSeenAt", &iso_time(now_ms));
     }
@@ -158,6 +171,9 @@ mod tests {
         };
         assert!(record.observe(&observed, 5));
         assert!(!record.observe(&observed, 6), "an acknowledgement that says nothing new is not written");
+        let read = |install: &str, upto| Frontier { install: install.into(), upto, ..Frontier::default() };
+        record.set_merged(&[read("j", 3), read("k", 0)]);
+        assert_eq!(["j", "k", "i"].map(|install| record.merged_of(install)), [Some(3), Some(0), None]);
         let encoded = String::from_utf8(record.encode()).unwrap();
         assert!(
             encoded.contains("\"userId\": \"u\"") && encoded.contains("\"observedEpoch\": 1"),
