@@ -81,7 +81,7 @@ part_crypto() { cargo test -p interocitor-crypto; }
 
 part_core() {
   python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc &&
-  cargo test -p interocitor-core --test autocompact --test bad_input --test cadence --test collection --test compaction --test doctor --test figures --test fixtures --test honesty --test lifecycle --test merging --test mobile --test processes --test readme --test scenarios --test two_devices
+  cargo test -p interocitor-core --test autocompact --test bad_input --test cadence --test collection --test compaction --test doctor --test figures --test fixtures --test honesty --test lifecycle --test merging --test mobile --test pairing --test processes --test readme --test scenarios --test two_devices
 }
 
 # Processes that are killed at random moments; CRASH_KILLS=2000 CRASH_SEED=7 for more and others.
