@@ -34,8 +34,9 @@ Start here:  interocitor demo
   interocitor sync
 
 Beside the store FILE lie FILE.settings (mailbox, remote path, encryption) and FILE.credentials (the
-passphrase), both readable by you only. A second device joins with that passphrase in a file:
---passphrase-file takes the bare text or a copied .credentials file.
+passphrase), both readable by you only. A second device joins by pairing (interocitor pair share, and pair
+scan there), or with that passphrase in a file: --passphrase-file takes the bare text or a copied
+.credentials file.
 
 Exit codes: 0 success; 1 failure, with one line \"error[CODE]: reason\" on standard error; 2 wrong usage.
 Files of the mailbox that cannot be read are kept in quarantine: a warning, and exit code 0.";

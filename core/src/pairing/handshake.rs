@@ -100,7 +100,12 @@ impl Handshake {
             capabilities: options.capabilities.clone(),
         };
         let handshake = Self::new(ctx, adapter, payload, own, true, options);
-        handshake.litter.add(&[File::Credential, File::Hello]);
+        // The credential is its giver's: if this device cannot take it, there must be no receipt.
+        handshake.litter.add(if handshake.sends() {
+            &[File::Credential, File::Hello]
+        } else {
+            &[File::Hello]
+        });
         handshake.within_timeout("the mailbox", handshake.relay.prepare()).await?;
         handshake.ctx.emit(&Event::PairingWaiting { intent: intent.as_str() });
         Ok(handshake)

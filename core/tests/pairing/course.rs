@@ -157,7 +157,9 @@ fn nothing_leaves_before_the_caller_says_so() {
         // Who compares for longer than the other device waits has to start again.
         executor.run_for(61_000);
         let sender = if is_shared { shown } else { scanned };
+        let began = scene.world.now_ms();
         executor.complete(async move { assert_eq!(code(sender.complete().await), "PAIRING_TIMEOUT") });
+        assert_eq!(scene.world.now_ms(), began, "it was not even tried");
         assert!(!scene.relay_files(&mut executor).contains(&CREDENTIAL.to_owned()));
         scene.assert_untouched(&mut executor);
     }

@@ -200,3 +200,23 @@ fn a_suspended_database_goes_on_afterwards() {
         b.unwrap();
     });
 }
+
+#[test]
+fn who_cannot_take_the_credential_gives_no_receipt() {
+    let (scene, mut executor) = Scene::new(9);
+    let (shown, scan) = scene.joining(&mut executor);
+    let (shown, scan) = (Arc::new(shown), Arc::new(scan));
+    let receiving = start(&mut executor, complete(&shown));
+    let newcomer = scene.newcomer.clone();
+    executor.complete(async move {
+        let own = MeshConfig { remote_path: "/own".into(), passphrase: None, encrypted: false };
+        newcomer.configure_mesh(own).unwrap();
+        assert!(newcomer.connect().await.unwrap().is_online());
+    });
+    let sending = start(&mut executor, complete(&scan));
+    assert_eq!(code(receiving.lock().unwrap().take().unwrap()), "INVALID_ARGUMENT");
+    executor.run_for(125_000);
+    assert_eq!(code(sending.lock().unwrap().take().unwrap()), "PAIRING_TIMEOUT");
+    assert_eq!(scene.relay_files(&mut executor), Vec::<String>::new());
+    assert!(scene.newcomer.get_passphrase().is_none());
+}
