@@ -101,11 +101,10 @@ impl Handshake {
         };
         let handshake = Self::new(ctx, adapter, payload, own, true, options);
         // The credential is its giver's: if this device cannot take it, there must be no receipt.
-        handshake.litter.add(if handshake.sends() {
-            &[File::Credential, File::Hello]
-        } else {
-            &[File::Hello]
-        });
+        if handshake.sends() {
+            handshake.litter.add(&[File::Credential]);
+        }
+        handshake.litter.add(&[File::Hello]);
         handshake.within_timeout("the mailbox", handshake.relay.prepare()).await?;
         handshake.ctx.emit(&Event::PairingWaiting { intent: intent.as_str() });
         Ok(handshake)

@@ -7,6 +7,7 @@ use interocitor_core::{
     host::{Host, Job, TokioHost},
     pairing::{Capabilities, PairingOptions},
 };
+use interocitor_crypto::agreement::{PublicKey, short_code};
 use serde_json::Value;
 
 use crate::*;
@@ -91,6 +92,12 @@ impl Recorded {
         options
     }
 
+    /// What people compare: the generator's key comes first, on both devices.
+    fn code(&self) -> String {
+        let key = |who: &str| PublicKey::from_text(self.0[who]["publicSpki"].as_str().unwrap()).unwrap();
+        short_code(&key("generator"), &key("scanner"))
+    }
+
     async fn device(&self, script: &Arc<Scripted>, mailbox: &MemoryMailbox, is_member: bool) -> Interocitor {
         let received = &self.0["received"];
         let db = open_at(StoreLocation::Memory, |config| {
@@ -140,7 +147,7 @@ async fn in_the_place_of_the_generator() {
 
         let (hello, credential) = (recorded.written(0), recorded.written(1));
         mailbox.write_file(hello.0, Body::from(hello.1)).await.unwrap();
-        shown.code().await.unwrap();
+        assert_eq!(shown.code().await.unwrap(), recorded.code());
         if recorded.is_share() {
             script.0.lock().unwrap().push_back(recorded.iv());
             let theirs = async {
@@ -168,7 +175,7 @@ async fn in_the_place_of_the_scanner() {
         let payload = PairingPayload::parse(recorded.0["pairUrl"].as_str().unwrap()).unwrap();
         script.0.lock().unwrap().push_back(recorded.private("scanner"));
         let scan = db.pair_scan(payload, recorded.options(false)).await.unwrap();
-        scan.code().await.unwrap();
+        assert_eq!(scan.code().await.unwrap(), recorded.code());
         let (hello, credential) = (recorded.written(0), recorded.written(1));
         assert_eq!(read(&mailbox, hello.0).await.unwrap(), hello.1);
         if recorded.is_share() {
