@@ -202,8 +202,26 @@ fn what_cannot_be_paired_is_told() {
         reason.contains("knows no mailbox") && reason.contains("\"http://127.0.0.1:1/\\u{1b}evil\""),
         "{reason}"
     );
-    // A passphrase that opens nothing there is not remembered.
     assert!(!b.beside("credentials").exists() && !b.beside("settings").exists());
+}
+
+#[test]
+fn a_passphrase_that_opens_nothing_is_not_remembered() {
+    let place = Place::new();
+    let (a, b, c) = (place.device("a"), place.device("b"), place.device("c"));
+    a.ok(&["put", "t", "r", "{\"x\":1}"]);
+    a.connect(&[]);
+    place.write("key", "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE");
+    let mut shown = Waiting::start(
+        &c,
+        &["pair", "share", "--json", "--mailbox", "folder:box", "--passphrase-file", "key"],
+    );
+    let payload = shown.payload();
+    let run = b.run(&["pair", "scan", &payload, "--mailbox", "folder:box"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.starts_with("error[PASSPHRASE_WRONG]: "), "{run:?}");
+    assert!(!b.beside("credentials").exists() && !b.beside("settings").exists());
+    assert_eq!(shown.last(), json!({ "remotePath": "/Mesh" }));
 }
 
 #[test]
