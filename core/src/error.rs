@@ -44,6 +44,8 @@ pub enum ErrorCode {
     CredentialsUnavailable,
     UserCancelled,
     Suspended,
+    PairingRejected,
+    PairingTimeout,
 }
 
 impl ErrorCode {
@@ -82,6 +84,8 @@ impl ErrorCode {
             ErrorCode::CredentialsUnavailable => "CREDENTIALS_UNAVAILABLE",
             ErrorCode::UserCancelled => "USER_CANCELLED",
             ErrorCode::Suspended => "SUSPENDED",
+            ErrorCode::PairingRejected => "PAIRING_REJECTED",
+            ErrorCode::PairingTimeout => "PAIRING_TIMEOUT",
         }
     }
 }
@@ -290,6 +294,21 @@ pub enum Error {
     /// The user dismissed a prompt.
     #[error("cancelled by the user")]
     UserCancelled,
+    /// A pairing cannot go on: what was scanned is no code for it, another device was quicker, or what came is
+    /// not what it should be.
+    #[error("the devices were not paired: {reason}")]
+    PairingRejected {
+        /// Why.
+        reason: String,
+    },
+    /// The other device of a pairing did not do its part in time.
+    #[error("the devices were not paired: waited too long for {waited_for}{}; start again with a new code", said(.problem.as_ref()))]
+    PairingTimeout {
+        /// What was waited for.
+        waited_for: &'static str,
+        /// What the mailbox answered last, where it failed.
+        problem: Option<String>,
+    },
     /// The database was suspended, so that the operating system may freeze the app.
     #[error("the database is suspended; resume it first")]
     Suspended,
@@ -307,6 +326,10 @@ fn mode(encrypted: bool) -> &'static str {
 
 fn with_mode(encrypted: bool) -> &'static str {
     if encrypted { "with encryption" } else { "without encryption" }
+}
+
+fn said(problem: Option<&String>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" (the mailbox: {problem})"))
 }
 
 impl Error {
@@ -336,6 +359,8 @@ impl Error {
             Error::CredentialsUnavailable { .. } => ErrorCode::CredentialsUnavailable,
             Error::UserCancelled => ErrorCode::UserCancelled,
             Error::Suspended => ErrorCode::Suspended,
+            Error::PairingRejected { .. } => ErrorCode::PairingRejected,
+            Error::PairingTimeout { .. } => ErrorCode::PairingTimeout,
             Error::ShutDown => ErrorCode::ShutDown,
             Error::RemoteAccess(_) => ErrorCode::RemoteAccess,
             Error::RemoteTimeout { .. } => ErrorCode::RemoteTimeout,
@@ -358,6 +383,7 @@ impl Error {
             | Error::DiskFull
             | Error::CredentialsUnavailable { .. }
             | Error::Suspended
+            | Error::PairingTimeout { .. }
             | Error::Offline(_) => true,
             _ => false,
         }
@@ -381,6 +407,10 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    pub(crate) fn rejected(reason: impl Into<String>) -> Self {
+        Error::PairingRejected { reason: reason.into() }
     }
 
     pub(crate) fn invalid(what: &'static str, reason: impl Into<String>) -> Self {

@@ -75,7 +75,7 @@ const CODES: [&str; 34] = [
 ];
 
 /// Events that report no problem. Every other one has its line in the README.
-const ORDINARY: [&str; 24] = [
+const ORDINARY: [&str; 28] = [
     "change",
     "delete",
     "sync:start",
@@ -98,6 +98,10 @@ const ORDINARY: [&str; 24] = [
     "compact:auto:start",
     "compact:auto:complete",
     "compact:auto:skip",
+    "pairing:waiting",
+    "pairing:scanned",
+    "pairing:sent",
+    "pairing:received",
     "trace:manifest",
     "trace:head",
 ];
