@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core simulation crash peers sqlcipher bindings cli webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation crash peers sqlcipher bindings cli keychain webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -123,6 +123,21 @@ part_bindings() {
 }
 
 part_cli() { python_ready && cargo test -p interocitor-cli; }
+
+# Credentials in a real keyring of a Linux desktop, one that is locked, and none at all.
+part_keychain() {
+  apt dbus-daemon gnome-keyring || return 1
+  local home="$LOGS/keychain" test
+  mkdir -m 700 "$home" "$home/run" "$home/data" || return 1
+  cargo test -p interocitor-core --features adapter-tests,secret-service --test keychain --no-run &&
+  test="$(cargo test -q -p interocitor-core --features adapter-tests,secret-service --test keychain --no-run --message-format json |
+    python3 -c 'import json, sys; print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")])')" || return 1
+  # In folders of its own, with the keyring of an empty password, and again with one that nobody unlocked.
+  in_session() { XDG_RUNTIME_DIR="$home/run" XDG_DATA_HOME="$home/data" dbus-run-session -- bash -c "$1" "$0" "$test"; }
+  in_session 'printf "\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null && "$1" --ignored unlocked' &&
+  in_session 'gnome-keyring-daemon --start --components=secrets >/dev/null && "$1" --ignored still_locked' &&
+  DBUS_SESSION_BUS_ADDRESS="unix:path=$home/none" "$test" --ignored nobody_answers
+}
 
 # start SCRIPT ARGUMENT… : runs a server until the end of this script; its first line is the URL.
 start() {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use interocitor_core::{
-    Passphrase, Result as CoreResult,
+    Error, Passphrase, Result as CoreResult,
     credentials::{BiometricPrompt as CorePrompt, CredentialStore as CoreStore, Credentials},
 };
 use zeroize::Zeroizing;
@@ -59,30 +59,82 @@ impl fmt::Debug for ForeignCredentials {
     }
 }
 
+/// Stores of the app keep the four fields of `StoredCredentials`. What the engine keeps besides, the key of this
+/// device and superseded passphrases, goes under a name of its own, as the text of a passphrase.
+fn more_of(name: &str) -> String {
+    format!("{name} keys")
+}
+
+impl ForeignCredentials {
+    async fn load_one(&self, name: String) -> CoreResult<Option<StoredCredentials>> {
+        self.0.load(name).await.map_err(Failure::into_credential_error)
+    }
+
+    async fn save_one(&self, name: String, saved: StoredCredentials) -> CoreResult<()> {
+        self.0.save(name, saved).await.map_err(Failure::into_credential_error)
+    }
+
+    async fn clear_one(&self, name: String) -> CoreResult<()> {
+        self.0.clear(name).await.map_err(Failure::into_credential_error)
+    }
+
+    /// What is under the second name.
+    async fn load_more(&self, name: &str) -> CoreResult<Option<Credentials>> {
+        let text = self.load_one(more_of(name)).await?.and_then(|saved| saved.passphrase);
+        let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
+        let damaged = |_| Error::CredentialInvalidated { reason: "the keys of the store are damaged".into() };
+        Credentials::from_json(&text).map(Some).map_err(damaged)
+    }
+}
+
 #[async_trait]
 impl CoreStore for ForeignCredentials {
     async fn load(&self, name: &str) -> CoreResult<Option<Credentials>> {
-        let saved = self.0.load(name.to_owned()).await.map_err(Failure::into_credential_error)?;
-        Ok(saved.map(|saved| Credentials {
+        let saved = self.load_one(name.to_owned()).await?;
+        let more = self.load_more(name).await?;
+        let Some(saved) = saved else { return Ok(more) };
+        Ok(Some(Credentials {
             passphrase: saved.passphrase.map(Passphrase::from),
             device_id: saved.device_id,
             mesh_id: saved.mesh_id,
             sealed: saved.sealed,
+            ..more.unwrap_or_default()
         }))
     }
 
     async fn save(&self, name: &str, credentials: &Credentials) -> CoreResult<()> {
-        let credentials = StoredCredentials {
+        let more = Credentials {
+            device_id: credentials.device_id.clone(),
+            local_key: credentials.local_key.clone(),
+            superseded: credentials.superseded.clone(),
+            ..Credentials::default()
+        };
+        // First, so that a superseded passphrase is safe before another takes its place.
+        if more.local_key.is_some() || !more.superseded.is_empty() {
+            if self.load_more(name).await?.as_ref() != Some(&more) {
+                let saved = StoredCredentials {
+                    passphrase: Some((*more.to_json()).clone()),
+                    device_id: more.device_id,
+                    mesh_id: None,
+                    sealed: None,
+                };
+                self.save_one(more_of(name), saved).await?;
+            }
+        } else {
+            self.clear_one(more_of(name)).await?;
+        }
+        let saved = StoredCredentials {
             passphrase: credentials.passphrase.as_ref().map(|passphrase| passphrase.expose().to_owned()),
             device_id: credentials.device_id.clone(),
             mesh_id: credentials.mesh_id.clone(),
             sealed: credentials.sealed.clone(),
         };
-        self.0.save(name.to_owned(), credentials).await.map_err(Failure::into_credential_error)
+        self.save_one(name.to_owned(), saved).await
     }
 
     async fn clear(&self, name: &str) -> CoreResult<()> {
-        self.0.clear(name.to_owned()).await.map_err(Failure::into_credential_error)
+        self.clear_one(name.to_owned()).await?;
+        self.clear_one(more_of(name)).await
     }
 }
 

@@ -55,7 +55,10 @@ impl Failure {
         match code {
             "USER_CANCELLED" => Error::UserCancelled,
             "BIOMETRICS_UNAVAILABLE" => Error::BiometricsUnavailable { reason },
+            "BIOMETRICS_NOT_ENROLLED" => Error::BiometricsNotEnrolled,
+            "BIOMETRICS_LOCKED_OUT" => Error::BiometricsLockedOut,
             "CREDENTIAL_INVALIDATED" => Error::CredentialInvalidated { reason },
+            "CREDENTIALS_LOCKED" => Error::CredentialsLocked { reason },
             _ => Error::CredentialsUnavailable { reason },
         }
     }
@@ -82,8 +85,12 @@ impl From<Error> for Failure {
             | Code::PassphraseWrong
             | Code::MeshCredentialMismatch
             | Code::CredentialsUnavailable
+            | Code::CredentialsLocked
             | Code::CredentialInvalidated
-            | Code::BiometricsUnavailable => Failure::Credential { code, reason, retryable },
+            | Code::MasterPassphraseWrong
+            | Code::BiometricsUnavailable
+            | Code::BiometricsNotEnrolled
+            | Code::BiometricsLockedOut => Failure::Credential { code, reason, retryable },
             Code::StoreOpen
             | Code::StoreNewer
             | Code::StoreCorrupt

@@ -46,6 +46,10 @@ pub enum ErrorCode {
     Suspended,
     PairingRejected,
     PairingTimeout,
+    BiometricsNotEnrolled,
+    BiometricsLockedOut,
+    CredentialsLocked,
+    MasterPassphraseWrong,
 }
 
 impl ErrorCode {
@@ -86,6 +90,10 @@ impl ErrorCode {
             ErrorCode::Suspended => "SUSPENDED",
             ErrorCode::PairingRejected => "PAIRING_REJECTED",
             ErrorCode::PairingTimeout => "PAIRING_TIMEOUT",
+            ErrorCode::BiometricsNotEnrolled => "BIOMETRICS_NOT_ENROLLED",
+            ErrorCode::BiometricsLockedOut => "BIOMETRICS_LOCKED_OUT",
+            ErrorCode::CredentialsLocked => "CREDENTIALS_LOCKED",
+            ErrorCode::MasterPassphraseWrong => "MASTER_PASSPHRASE_WRONG",
         }
     }
 }
@@ -279,8 +287,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// What was secured with biometrics can never be opened again.
-    #[error("the credential that was secured with biometrics is lost: {reason}; secure it again")]
+    /// The device could use biometrics, but nobody is enrolled.
+    #[error("no face or finger is enrolled on this device; enrol one in its settings, or use the passphrase")]
+    BiometricsNotEnrolled,
+    /// Biometrics are blocked after too many failed tries.
+    #[error("biometrics are locked after too many tries; unlock the device with its code, then try again")]
+    BiometricsLockedOut,
+    /// What was secured, with biometrics or otherwise, can never be opened again.
+    #[error("a stored credential is lost: {reason}; give the passphrase, and secure it again")]
     CredentialInvalidated {
         /// What invalidated it, such as a new enrolment.
         reason: String,
@@ -290,6 +304,18 @@ pub enum Error {
     CredentialsUnavailable {
         /// Why not.
         reason: String,
+    },
+    /// The place where credentials are kept is locked, as a keychain is before the first unlock.
+    #[error("the stored credentials are locked: {reason}; unlock the device or keyring, then try again")]
+    CredentialsLocked {
+        /// What is locked.
+        reason: String,
+    },
+    /// The master passphrase does not open the file of credentials.
+    #[error("the master passphrase does not open {path}; nothing was changed")]
+    MasterPassphraseWrong {
+        /// The file.
+        path: String,
     },
     /// The user dismissed a prompt.
     #[error("cancelled by the user")]
@@ -357,6 +383,10 @@ impl Error {
             Error::BiometricsUnavailable { .. } => ErrorCode::BiometricsUnavailable,
             Error::CredentialInvalidated { .. } => ErrorCode::CredentialInvalidated,
             Error::CredentialsUnavailable { .. } => ErrorCode::CredentialsUnavailable,
+            Error::BiometricsNotEnrolled => ErrorCode::BiometricsNotEnrolled,
+            Error::BiometricsLockedOut => ErrorCode::BiometricsLockedOut,
+            Error::CredentialsLocked { .. } => ErrorCode::CredentialsLocked,
+            Error::MasterPassphraseWrong { .. } => ErrorCode::MasterPassphraseWrong,
             Error::UserCancelled => ErrorCode::UserCancelled,
             Error::Suspended => ErrorCode::Suspended,
             Error::PairingRejected { .. } => ErrorCode::PairingRejected,
@@ -382,6 +412,8 @@ impl Error {
             | Error::StoreBusy
             | Error::DiskFull
             | Error::CredentialsUnavailable { .. }
+            | Error::CredentialsLocked { .. }
+            | Error::BiometricsLockedOut
             | Error::Suspended
             | Error::PairingTimeout { .. }
             | Error::Offline(_) => true,

@@ -49,7 +49,7 @@
 //! | `store` | SQLite: rows, fields, outbox, receipts, quarantine |
 //! | [`schema`], [`query`] | declared fields and indexes; filters, order, pages |
 //! | `local`, [`events`] | an app's writes; what the app is told |
-//! | [`credentials`], [`config`] | where passphrases live; every option with its default |
+//! | [`credentials`], [`recovery`], [`config`] | where passphrases live, and how people keep one; every option with its default |
 //! | `sync` | connect, pull, flush, snapshots, acknowledgements, progress |
 //! | [`pairing`] | codes that a new device scans, what passes between the two, QR codes |
 //! | `engine` | [`Interocitor`] itself, tables, batches, the background task, status, doctor |
@@ -66,6 +66,7 @@ pub mod host;
 pub mod mailbox;
 pub mod pairing;
 pub mod query;
+pub mod recovery;
 pub mod schema;
 pub mod value;
 

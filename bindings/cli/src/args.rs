@@ -188,6 +188,17 @@ pub(crate) enum Verb {
     },
     /// Print the whole store as JSON
     Dump,
+    /// Show the passphrase as a recovery kit to print or write down: whoever has it reads everything
+    Recovery {
+        #[command(subcommand)]
+        verb: Option<RecoveryVerb>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RecoveryVerb {
+    /// Read a kit from standard input, its text, code or 24 words, and use its passphrase
+    Import,
 }
 
 #[derive(Subcommand)]

@@ -7,7 +7,6 @@ use interocitor_core::{
     Error, Passphrase, Result,
     credentials::{CredentialStore, Credentials},
 };
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{places, private_file};
@@ -16,15 +15,6 @@ use crate::{places, private_file};
 #[derive(Debug)]
 pub(crate) struct FileCredentials {
     path: PathBuf,
-}
-
-/// What stands in the file.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Saved {
-    passphrase: Option<Zeroizing<String>>,
-    device_id: String,
-    mesh_id: Option<String>,
 }
 
 impl FileCredentials {
@@ -48,44 +38,31 @@ impl FileCredentials {
 
 /// The passphrase in the text of a credentials file.
 pub(crate) fn passphrase_in(text: &str) -> Option<Passphrase> {
-    let saved: Saved = serde_json::from_str(text).ok()?;
-    saved.passphrase.map(|passphrase| Passphrase::from(passphrase.as_str()))
+    Credentials::from_json(text).ok()?.passphrase
 }
 
 // One file belongs to one store, so the names that the engine saves under say nothing new.
 #[async_trait]
 impl CredentialStore for FileCredentials {
+    fn is_vault(&self) -> bool {
+        false
+    }
+
     async fn load(&self, _name: &str) -> Result<Option<Credentials>> {
         let text = match std::fs::read_to_string(&self.path) {
             Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.fault(error)),
         };
-        // The reason of a JSON error could show a part of the passphrase.
-        let saved: Saved = serde_json::from_str(&text).map_err(|_| {
-            self.fault("the file is damaged; remove it and give --passphrase-file FILE once more")
-        })?;
-        Ok(Some(Credentials {
-            passphrase: saved.passphrase.map(|passphrase| Passphrase::from(passphrase.as_str())),
-            device_id: saved.device_id,
-            mesh_id: saved.mesh_id,
-            // A terminal has no biometrics.
-            sealed: None,
-        }))
+        let damaged =
+            |_| self.fault("the file is damaged; remove it and give --passphrase-file FILE once more");
+        Credentials::from_json(&text).map(Some).map_err(damaged)
     }
 
     async fn save(&self, _name: &str, credentials: &Credentials) -> Result<()> {
-        let saved = Saved {
-            passphrase: credentials
-                .passphrase
-                .as_ref()
-                .map(|passphrase| Zeroizing::new(passphrase.expose().to_owned())),
-            device_id: credentials.device_id.clone(),
-            mesh_id: credentials.mesh_id.clone(),
-        };
-        let mut text = Zeroizing::new(serde_json::to_vec(&saved).map_err(|error| self.fault(error))?);
-        text.push(b'\n');
-        private_file::write(&self.path, &text).map_err(|error| self.fault(error))
+        let mut text = credentials.to_json();
+        text.push('\n');
+        private_file::write(&self.path, text.as_bytes()).map_err(|error| self.fault(error))
     }
 
     async fn clear(&self, _name: &str) -> Result<()> {
@@ -109,7 +86,7 @@ mod tests {
             passphrase: Some("s3cret".into()),
             device_id: "d".into(),
             mesh_id: Some("mesh_1".into()),
-            sealed: None,
+            ..Credentials::default()
         };
         file.save("x", &credentials).await.unwrap();
         assert_eq!(file.load("x").await.unwrap(), Some(credentials));

@@ -41,10 +41,21 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the store. Nothing is remembered and nothing sent yet.
     pub(crate) async fn open(options: &Options) -> Outcome<Self> {
+        Self::open_with(options, None).await
+    }
+
+    /// As [`open`](Self::open), with a passphrase that the options do not name.
+    pub(crate) async fn open_with(options: &Options, given: Option<Passphrase>) -> Outcome<Self> {
         let store = places::store(options.store.as_deref())?;
         let remembered = Settings::load(&store)?;
-        let settings = merged(options, &remembered)?;
-        let passphrase = options.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+        let mut settings = merged(options, &remembered)?;
+        let passphrase = match given {
+            Some(given) => {
+                settings.encrypted = true;
+                Some(given)
+            }
+            None => options.passphrase_file.as_deref().map(read_passphrase).transpose()?,
+        };
         let credentials = Arc::new(FileCredentials::of(&store));
 
         let mut config = Config::new(APP, StoreLocation::File(store.clone()));
@@ -75,16 +86,20 @@ impl Session {
     /// where none is saved: else the first sync would found a mesh with another.
     async fn remember_passphrase(&self) -> Outcome<()> {
         let Some(passphrase) = &self.passphrase else { return Ok(()) };
-        if self.credentials.load(APP).await?.is_some() {
+        let saved = self.credentials.load(APP).await?.unwrap_or_default();
+        if saved.passphrase.is_some() || saved.mesh_id.is_some() {
             return Ok(());
         }
-        let given = Credentials {
-            passphrase: Some(passphrase.clone()),
-            device_id: self.db.device_id(),
-            mesh_id: None,
-            sealed: None,
-        };
+        let given =
+            Credentials { passphrase: Some(passphrase.clone()), device_id: self.db.device_id(), ..saved };
         Ok(self.credentials.save(APP, &given).await?)
+    }
+
+    /// Remembers a passphrase where none is saved; tells whether it is the one that is saved now.
+    pub(crate) async fn remember_first(&mut self) -> Outcome<bool> {
+        self.remember().await?;
+        let saved = self.credentials.load(APP).await?.and_then(|saved| saved.passphrase);
+        Ok(saved == self.passphrase)
     }
 
     /// Gives the engine the mailbox, if there is one, and remembers nothing.
@@ -146,8 +161,7 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         if problem.is_some() && passphrase.is_some() {
-            let given =
-                Credentials { passphrase, device_id: self.db.device_id(), mesh_id: None, sealed: None };
+            let given = Credentials { passphrase, device_id: self.db.device_id(), ..Credentials::default() };
             self.credentials.save(APP, &given).await?;
         }
         self.settings.save(&self.store)?;

@@ -27,6 +27,7 @@ pub mod key;
 pub mod parcel;
 pub mod passphrase;
 pub mod stream;
+pub mod stretch;
 
 pub use envelope::{open, seal};
 pub use error::{OpenError, SealError};

@@ -69,6 +69,10 @@ mod sealed {
         let found = look(path)?;
         let locked = || Error::StoreLocked { path: path.display().to_string() };
         let keys = match &config.credentials {
+            Some(store) if config.store_encryption.is_some() && !store.is_vault() => {
+                let reason = "its key would lie beside the store and protect nothing: use a keychain";
+                return Err(Error::invalid("store encryption", reason));
+            }
             Some(store) => Keys { store: Arc::clone(store), name: key_name(config) },
             None if config.store_encryption.is_some() => {
                 return Err(Error::invalid("store encryption", "it needs a credential store for its key"));
@@ -122,10 +126,7 @@ mod sealed {
 
     impl Keys {
         async fn load(&self) -> Result<Option<Key>> {
-            let saved = self.store.load(&self.name).await?;
-            let Some(passphrase) = saved.and_then(|saved| saved.passphrase) else { return Ok(None) };
-            let broken = |_| Error::CredentialInvalidated { reason: "the store's key is damaged".into() };
-            passphrase.to_key().map(Some).map_err(broken)
+            Ok(self.store.load(&self.name).await?.and_then(|saved| saved.local_key))
         }
 
         /// Makes a key, and keeps it before it is used.
@@ -133,12 +134,7 @@ mod sealed {
             let mut bytes = zeroize::Zeroizing::new([0; 32]);
             config.host.random(&mut *bytes);
             let key = Key::from_bytes(*bytes);
-            let record = Credentials {
-                passphrase: Some(key.to_passphrase()),
-                device_id: String::new(),
-                mesh_id: None,
-                sealed: None,
-            };
+            let record = Credentials { local_key: Some(key.clone()), ..Credentials::default() };
             self.store.save(&self.name, &record).await?;
             Ok(key)
         }

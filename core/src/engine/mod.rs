@@ -15,17 +15,19 @@ mod inspect;
 mod lease;
 mod lifecycle;
 mod live;
+mod local_key;
 mod open;
 mod pairing;
 mod published;
 mod quarantine;
+mod recovery;
 mod rhythm;
 mod secrets;
 mod status;
 mod table;
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -43,7 +45,7 @@ pub use table::Table;
 
 use crate::{
     config::Config,
-    connected_stores::ConnectedStores,
+    connected_stores::{ConnectedStores, LocalKey},
     error::{Error, Result},
     events::{ConnectionStatus, Event, Events},
     local::{self, Changes, RowWrite, Writer},
@@ -72,6 +74,8 @@ struct Inner {
     ctx: Arc<Context>,
     config: Config,
     secrets: Mutex<Secrets>,
+    /// Set once, while the database is opened.
+    local_key: OnceLock<LocalKey>,
     remote: Mutex<Remote>,
     /// One exchange at a time.
     exchange: tokio::sync::Mutex<()>,
@@ -132,6 +136,10 @@ impl Inner {
             return;
         }
         self.remote().problem = problem.map(|error| (error.code().as_str().to_owned(), error.to_string()));
+    }
+
+    fn local_key(&self) -> LocalKey {
+        self.local_key.get().cloned().unwrap_or(LocalKey::None)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -288,7 +296,7 @@ impl Interocitor {
 
     /// Credentials of sub-stores, kept beside the rows and never synced.
     pub fn connected_stores(&self) -> ConnectedStores {
-        ConnectedStores::new(Arc::clone(&self.inner.ctx))
+        ConnectedStores::new(Arc::clone(&self.inner.ctx), self.inner.local_key())
     }
 
     /// The whole store as one JSON object:

@@ -3,7 +3,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
 };
 
 use super::{
@@ -69,7 +69,10 @@ impl Interocitor {
         .await?;
         drop(lock);
         let inner = Arc::new(assemble(config, store, &identity));
-        inner.adopt_saved(saved, &identity)?;
+        inner.adopt_saved(saved.clone(), &identity)?;
+        let local_key = inner.find_local_key(saved.as_ref()).await?;
+        // Nobody else has the handle yet.
+        let _ = inner.local_key.set(local_key);
         Ok(Self { inner })
     }
 
@@ -131,6 +134,7 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         ctx: Arc::new(ctx),
         config,
         secrets: Mutex::new(secrets),
+        local_key: OnceLock::new(),
         remote: Mutex::new(remote),
         exchange: tokio::sync::Mutex::new(()),
         driver: Driver::default(),
@@ -145,8 +149,19 @@ impl Inner {
     fn adopt_saved(&self, saved: Option<crate::credentials::Credentials>, identity: &Identity) -> Result<()> {
         let Some(saved) = saved else { return Ok(()) };
         let mesh_id = self.ctx.read(|tx| tx.meta(keys::MESH_ID))?;
-        let is_other = self.config.passphrase.is_some() && self.config.passphrase != saved.passphrase;
-        if is_other {
+        let is_of_a_mesh = saved.passphrase.is_some() || (saved.mesh_id.is_some() && saved.sealed.is_none());
+        if !is_of_a_mesh {
+            // The key of the store, or what biometrics open: nothing to take into use.
+            return Ok(());
+        }
+        let conflict = || Event::CredentialsConflict {
+            stored_device_id: saved.device_id.clone(),
+            active_device_id: identity.device_id.clone(),
+        };
+        if self.config.passphrase.is_some() && self.config.passphrase != saved.passphrase {
+            if saved.passphrase.is_some() {
+                self.ctx.events.emit_at_first(conflict());
+            }
             return Ok(());
         }
         if let (Some(stored), Some(active)) = (&saved.mesh_id, &mesh_id)
@@ -156,10 +171,7 @@ impl Inner {
         }
         let changed = saved.device_id != identity.device_id;
         if changed {
-            self.ctx.events.emit_at_first(Event::CredentialsConflict {
-                stored_device_id: saved.device_id,
-                active_device_id: identity.device_id.clone(),
-            });
+            self.ctx.events.emit_at_first(conflict());
         }
         let had_passphrase = saved.passphrase.is_some();
         let mut secrets = self.secrets();

@@ -58,6 +58,8 @@ pub(crate) mod keys {
     pub(crate) const OUTBOX_TURN: &str = "outboxTurn";
     /// The last turn at which its records made way for those of another mesh.
     pub(crate) const OUTBOX_DROPPED: &str = "outboxDropped";
+    /// When a process began to make the key of what is encrypted in the store, ms.
+    pub(crate) const KEY_CLAIM: &str = "keyClaim";
     /// Body of our device record as last written.
     pub(crate) const DEVICE_RECORD: &str = "deviceRecord";
 }
@@ -205,10 +207,11 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Connected stores: all records.
-    pub(crate) fn stores(&self) -> Result<Vec<String>> {
-        let mut statement = self.sql("SELECT record FROM stores ORDER BY id")?;
-        let records = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    /// Connected stores: ids and records.
+    pub(crate) fn stores(&self) -> Result<Vec<(String, String)>> {
+        let mut statement = self.sql("SELECT id, record FROM stores ORDER BY id")?;
+        let records =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         Ok(records)
     }
 

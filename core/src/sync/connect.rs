@@ -112,7 +112,9 @@ async fn current(ctx: &Context, link: &Link, terms: &Terms) -> Result<Arc<Manife
     link.forget_manifest();
     if let Some(manifest) = manifest::load(ctx, link, "connect").await? {
         let known = ctx.read(|tx| tx.meta(keys::MESH_ID))?;
+        // A credential of the mesh that lies there says that it is meant, and covers nothing up.
         if known.is_some_and(|known| known != manifest.mesh_id)
+            && terms.anchor.as_ref() != Some(&manifest.mesh_id)
             && let Some(ours) = honesty::uncover(ctx, link, &manifest).await?
         {
             return Ok(ours);

@@ -5,6 +5,7 @@ mod doctor;
 mod exchange;
 mod pair;
 mod query;
+mod recovery;
 mod report;
 mod rows;
 mod watch;
@@ -12,7 +13,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::{
-    args::{Cli, DevicesVerb, Options, QuarantineVerb, Verb},
+    args::{Cli, DevicesVerb, Options, QuarantineVerb, RecoveryVerb, Verb},
     demo,
     failure::Outcome,
     progress::Progress,
@@ -27,6 +28,7 @@ pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
         Verb::Watch { interval } => return watch::watch(&cli.options, *interval).await,
         Verb::Pair { verb } => return pair::pair(&cli.options, verb).await,
         Verb::Doctor { fix } => return doctor::doctor(&cli.options, *fix).await,
+        Verb::Recovery { verb: Some(RecoveryVerb::Import) } => return recovery::import(&cli.options).await,
         _ => {}
     }
     // Wrong usage is told before anything is opened.
@@ -82,6 +84,7 @@ async fn answer(
             QuarantineVerb::Restore { name } => report::restore(session, name, json).await,
             QuarantineVerb::Discard { name } => report::discard(session, name, json).await,
         },
+        Verb::Recovery { .. } => recovery::show(session, json),
         Verb::Dump => report::dump(session, json).await,
         _ => Ok(Reply::nothing()),
     }

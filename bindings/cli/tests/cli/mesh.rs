@@ -291,3 +291,44 @@ fn compacting_leaves_the_same_mesh() {
     }
     assert_eq!(a.run(&["compact", "--grace", "soon"]).code, 2);
 }
+
+#[test]
+fn a_recovery_kit_brings_the_passphrase_back() {
+    let place = Place::new();
+    let a = place.device("a");
+    a.run(&["recovery"]).failed_with("PASSPHRASE_REQUIRED");
+    a.connect(&[]);
+    let page = a.ok(&["recovery"]);
+    let kit = a.json(&["recovery"]);
+    let words: Vec<&str> =
+        kit["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!((words.len(), kit["passphrase"].as_str().unwrap()), (24, &*a.passphrase()));
+    assert!(page.contains(&a.passphrase()) && words.iter().all(|word| page.contains(word)), "{page}");
+    for (name, text) in
+        [("b", &*page), ("c", &words.join("\n").to_uppercase()), ("d", kit["qr"].as_str().unwrap())]
+    {
+        let device = place.device(name);
+        let checked = device.feed(&["recovery", "import", "--mailbox", "folder:box"], text);
+        assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
+        assert!(checked.stdout.contains("opens the mesh"), "{}", checked.stdout);
+        assert_eq!(device.passphrase(), a.passphrase());
+        device.ok(&["sync"]);
+    }
+    // Without a mailbox the first connect checks it.
+    let late = place.device("late");
+    assert_eq!(late.feed(&["recovery", "import"], &page).code, 0);
+    late.connect(&[]);
+    assert_eq!(late.passphrase(), a.passphrase());
+    // A kit of another mesh changes nothing, and what is no kit is told.
+    let other = words.iter().rev().copied().collect::<Vec<_>>().join(" ");
+    let stranger = "zoo ".repeat(23) + "vote";
+    for (text, code) in
+        [(&*other, "INVALID_ARGUMENT"), ("", "INVALID_ARGUMENT"), (&stranger, "PASSPHRASE_WRONG")]
+    {
+        let run = a.feed(&["recovery", "import"], text);
+        let said = run.failed_with(code);
+        assert!(!said.contains(words[3]) && !said.contains("zoo"), "{said}");
+    }
+    assert_eq!(a.ok(&["recovery"]), page);
+    a.ok(&["sync"]);
+}
