@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core simulation crash peers bindings cli keychain webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation crash peers sqlcipher bindings cli keychain webdav disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -63,7 +63,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 part_lint() {
   rustup component list 2>/dev/null | grep -q 'clippy.*(installed)' || rustup component add clippy rustfmt 2>/dev/null
-  cargo fmt --all --check &&
+  cargo fmt --all --check && openssl_ready &&
   cargo clippy --workspace --all-targets --all-features -- -D warnings &&
   RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet &&
   deny_ready && "$CACHE/deny/bin/cargo-deny" --log-level error check bans licenses sources &&
@@ -79,9 +79,14 @@ deny_ready() {
 
 part_crypto() { cargo test -p interocitor-crypto; }
 
+# Every target of core/tests but those with a part of their own.
 part_core() {
-  python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc &&
-  cargo test -p interocitor-core --test autocompact --test bad_input --test cadence --test collection --test compaction --test credentials --test doctor --test figures --test fixtures --test honesty --test lifecycle --test merging --test mobile --test processes --test readme --test scenarios --test secrets --test two_devices
+  local file name targets=()
+  for file in core/tests/*.rs; do
+    name="$(basename "$file" .rs)"
+    case "$name" in at_rest | crash | disks | keychain | peers | webdav) ;; *) targets+=(--test "$name") ;; esac
+  done
+  python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc && cargo test -p interocitor-core "${targets[@]}"
 }
 
 # Processes that are killed at random moments; CRASH_KILLS=2000 CRASH_SEED=7 for more and others.
@@ -89,6 +94,14 @@ part_crash() { python_ready && cargo test -p interocitor-core --test crash; }
 
 # Meshes by seed, 300 of them; more with SIMULATION_SEEDS=2000. See tests/simulation/README.md.
 part_simulation() { python_ready && cargo test --profile sim -p interocitor-simulation; }
+
+# What building SQLCipher's OpenSSL takes.
+openssl_ready() { command -v perl >/dev/null && command -v make >/dev/null || apt perl make; }
+
+# The store encrypted at rest.
+part_sqlcipher() {
+  openssl_ready && cargo test -p interocitor-core --features sqlcipher --lib store && cargo test -p interocitor-core --features sqlcipher --test at_rest
+}
 
 part_peers() {
   command -v node >/dev/null || apt nodejs
@@ -201,19 +214,23 @@ part_android-check() { type_check android aarch64-linux-android armv7-linux-andr
 
 # The library as phones get it, with its budget. By argument only: it is a long build.
 part_size() {
-  local budget=6000000 bytes whole="" part="" failed=0 features
+  local budget=6000000 whole bare sealed
   printf '%-36s %10s\n' features bytes
-  for features in "" "--no-default-features"; do
-    # shellcheck disable=SC2086 # no argument or one
-    # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
-    cargo rustc --quiet -p interocitor-ffi --profile mobile --lib --crate-type cdylib $features && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
-    bytes="$(stat -c %s "$LOGS/stripped.so")"
-    printf '%-36s %10s\n' "${features:-default}" "$bytes"
-    if [ -z "$features" ]; then whole=$bytes; else part=$bytes; fi
-  done
-  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - part))"
+  whole="$(size_of default)" && bare="$(size_of --no-default-features)" && openssl_ready && sealed="$(size_of --features sqlcipher)" || return 1
+  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - bare))" "cost of sqlcipher" "$((sealed - whole))"
   [ "$whole" -le "$budget" ] || { echo "the library has $whole bytes, its budget is $budget" >&2; return 1; }
   echo "size: 1 passed, 0 failed (budget $budget)"
+}
+
+# size_of default|ARGUMENT… : bytes of the library as phones get it; a line of the table on standard error.
+size_of() {
+  local bytes arguments=("$@")
+  [ "$1" = default ] && arguments=()
+  # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
+  cargo rustc --quiet -p interocitor-ffi --profile mobile --lib --crate-type cdylib "${arguments[@]}" >&2 && strip -o "$LOGS/stripped.so" target/mobile/libinterocitor_ffi.so || return 1
+  bytes="$(stat -c %s "$LOGS/stripped.so")"
+  printf '%-36s %10s\n' "$*" "$bytes" >&2
+  echo "$bytes"
 }
 
 # Stores on a disk that is full or read-only: real ones, on small file systems of their own.

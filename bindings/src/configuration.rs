@@ -4,7 +4,10 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use interocitor_core::{
     Config, Conflict, Error, MeshConfig, Passphrase, Schema, StoreLocation, Value,
-    config::{JoinPolicy as CoreJoinPolicy, Publish as CorePublish, SchemaPolicy as CoreSchemaPolicy},
+    config::{
+        AutoCompaction as CoreAutoCompaction, JoinPolicy as CoreJoinPolicy, Publish as CorePublish,
+        SchemaPolicy as CoreSchemaPolicy,
+    },
 };
 
 use crate::{
@@ -44,6 +47,38 @@ pub struct Configuration {
     pub poll_interval_ms: i64,
     pub connect_stage_timeout_ms: i64,
     pub auto_sync: bool,
+    pub auto_compact: Option<AutoCompaction>,
+}
+
+/// When a device compacts by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub struct AutoCompaction {
+    pub enabled: bool,
+    pub batches: u32,
+    pub compactors: u32,
+    pub first_delay_ms: i64,
+    pub second_delay_ms: i64,
+    pub jitter_ms: i64,
+    pub change_files: i64,
+    pub grace_ms: i64,
+}
+
+impl TryFrom<AutoCompaction> for CoreAutoCompaction {
+    type Error = Failure;
+
+    fn try_from(given: AutoCompaction) -> Result<Self, Failure> {
+        let mut core = CoreAutoCompaction::default();
+        core.batches = given.batches;
+        core.compactors = given.compactors;
+        core.first_delay = duration("first_delay_ms", given.first_delay_ms)?;
+        core.second_delay = duration("second_delay_ms", given.second_delay_ms)?;
+        core.jitter = duration("jitter_ms", given.jitter_ms)?;
+        core.change_files =
+            u64::try_from(given.change_files).map_err(|_| invalid("change_files", "it is below zero"))?;
+        core.grace = duration("grace_ms", given.grace_ms)?;
+        Ok(core)
+    }
 }
 
 impl fmt::Debug for Configuration {
@@ -254,6 +289,9 @@ impl TryFrom<Configuration> for Config {
         config.poll_interval = duration("poll_interval_ms", given.poll_interval_ms)?;
         config.connect_stage_timeout = duration("connect_stage_timeout_ms", given.connect_stage_timeout_ms)?;
         config.auto_sync = given.auto_sync;
+        if let Some(when) = given.auto_compact {
+            config.auto_compact = when.enabled.then(|| when.try_into()).transpose()?;
+        }
         Ok(config)
     }
 }

@@ -3,14 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use interocitor_core::{
-    Compaction as CoreCompaction, Config, Connection as CoreConnection, Interocitor as Core, host::TokioHost,
+    Compaction as CoreCompaction, Config, Connection as CoreConnection, Interocitor as Core,
+    WriteMark as CoreMark, host::TokioHost,
 };
 
 use crate::{
-    Batch, CancelToken, Configuration, ConnectedStores, ConnectionState, Device, EventListener, Failure,
-    Mailbox, MeshConfiguration, QuarantinedItem, Status, Subscription, Table,
+    Batch, CancelToken, Configuration, ConnectedStores, ConnectionState, Device, Diagnosis, EventListener,
+    Failure, Mailbox, MeshConfiguration, QuarantinedItem, Status, StatusWatch, Subscription, Table,
     configuration::duration,
-    runtime::{on_runtime, until_cancelled},
+    runtime::{in_place, on_runtime, until_cancelled},
     status::whole,
 };
 
@@ -45,6 +46,10 @@ impl From<CoreConnection> for Connection {
         }
     }
 }
+
+/// Everything that was written to a store up to a moment.
+#[derive(Debug)]
+pub struct WriteMark(CoreMark);
 
 /// How a compaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +204,40 @@ impl Interocitor {
         self.cancellable(cancel, async move |db| Ok(db.compact(grace).await?.into())).await
     }
 
+    /// Marks everything that was written so far.
+    pub async fn write_mark(&self) -> Result<Arc<WriteMark>, Failure> {
+        in_place(async { Ok(Arc::new(WriteMark(self.db.write_mark()?))) }).await
+    }
+
+    /// Waits until the mailbox has confirmed everything up to the mark.
+    pub async fn await_published(
+        &self,
+        mark: Arc<WriteMark>,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<(), Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.await_published(&mark.0).await?)).await
+    }
+
+    /// Whether a device has merged everything up to the mark.
+    pub async fn seen_by(
+        &self,
+        device_id: String,
+        mark: Arc<WriteMark>,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<bool, Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.seen_by(&device_id, &mark.0).await?)).await
+    }
+
+    /// Tells that the mailbox has news.
+    pub fn poke(&self) {
+        self.db.poke();
+    }
+
+    /// Tells whether the device has a network.
+    pub fn set_network(&self, is_available: bool) {
+        self.db.set_network(is_available);
+    }
+
     /// Tells whether the user sees the app.
     pub fn set_foreground(&self, is_foreground: bool) {
         self.db.set_foreground(is_foreground);
@@ -248,6 +287,16 @@ impl Interocitor {
     /// How things stand.
     pub async fn status(&self) -> Result<Status, Failure> {
         self.run(async move |db| Ok(db.status().await?.into())).await
+    }
+
+    /// How things stand, now and again whenever that has changed.
+    pub fn watch_status(&self) -> Result<Arc<StatusWatch>, Failure> {
+        Ok(Arc::new(StatusWatch::new(self.db.watch_status()?)))
+    }
+
+    /// Looks at everything, and mends what can be mended.
+    pub async fn doctor(&self, mends: bool, cancel: Option<Arc<CancelToken>>) -> Result<Diagnosis, Failure> {
+        self.cancellable(cancel, async move |db| Ok(db.doctor(mends).await?.into())).await
     }
 
     /// State of the connection.

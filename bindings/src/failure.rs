@@ -91,9 +91,12 @@ impl From<Error> for Failure {
             | Code::BiometricsUnavailable
             | Code::BiometricsNotEnrolled
             | Code::BiometricsLockedOut => Failure::Credential { code, reason, retryable },
-            Code::StoreOpen | Code::StoreNewer | Code::StoreCorrupt | Code::StoreBusy | Code::DiskFull => {
-                Failure::Store { code, reason, retryable }
-            }
+            Code::StoreOpen
+            | Code::StoreNewer
+            | Code::StoreCorrupt
+            | Code::StoreLocked
+            | Code::StoreBusy
+            | Code::DiskFull => Failure::Store { code, reason, retryable },
             Code::Cancelled | Code::UserCancelled => Failure::Cancelled { code, reason, retryable },
             Code::ShutDown | Code::Suspended => Failure::Closed { code, reason, retryable },
             // `ErrorCode` may grow; the rest are about what was given or found.

@@ -9,6 +9,7 @@
 //! | `failure` | the one conversion from the engine's error, and back for foreign code |
 //! | `configuration` | options, mesh, merge functions |
 //! | `database`, `table`, `query`, `batch` | the handle and what hangs off it |
+//! | `status`, `diagnosis` | how things stand, and what the doctor found |
 //! | `event`, `subscription` | what the app is told |
 //! | `mailbox`, `webdav`, `adapter` | mailboxes of the engine, and those written in Swift or Kotlin |
 //! | `credential` | keychains and biometrics written in Swift or Kotlin |
@@ -21,6 +22,7 @@ mod batch;
 mod configuration;
 mod credential;
 mod database;
+mod diagnosis;
 mod event;
 mod failure;
 mod log;
@@ -36,18 +38,22 @@ mod webdav;
 pub use adapter::{MailboxCapabilities, MailboxFile, StorageAdapter, TokenProvider};
 pub use batch::Batch;
 pub use configuration::{
-    Configuration, JoinPolicy, MergeConflict, MergeFunction, MergeRule, MergeStrategy, MeshConfiguration,
-    Publish, SchemaPolicy,
+    AutoCompaction, Configuration, JoinPolicy, MergeConflict, MergeFunction, MergeRule, MergeStrategy,
+    MeshConfiguration, Publish, SchemaPolicy,
 };
 pub use credential::{BiometricPrompt, CredentialStore, StoredCredentials};
-pub use database::{Compaction, Connection, Interocitor, set_aside_store};
+pub use database::{Compaction, Connection, Interocitor, WriteMark, set_aside_store};
+pub use diagnosis::{Diagnosis, Finding, Severity};
 pub use event::{ConnectionState, Event};
 pub use failure::{Failure, MailboxFailure, MailboxFault, describe_failure};
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use mailbox::{Mailbox, WebDavOptions};
 pub use query::{Condition, Filter, LiveQuery, Order, Query, QueryOptions};
 pub use runtime::CancelToken;
-pub use status::{ConnectedStores, Device, Problem, QuarantinedItem, QuarantinedWrite, Status};
+pub use status::{
+    Background, ConnectedStores, Device, Operation, Phase, Problem, QuarantinedItem, QuarantinedWrite,
+    Status, StatusWatch,
+};
 pub use subscription::{EventListener, Subscription};
 pub use table::Table;
 

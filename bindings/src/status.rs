@@ -1,13 +1,15 @@
-//! Status, devices, quarantine, connected stores.
+//! Status and its stream, devices, quarantine, connected stores.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use interocitor_core::{
-    Device as CoreDevice, Quarantined, QuarantinedWrite as CoreWrite, Status as CoreStatus,
+    Background as CoreBackground, Device as CoreDevice, Operation as CoreOperation, Phase as CorePhase,
+    Quarantined, QuarantinedWrite as CoreWrite, Status as CoreStatus, StatusWatch as CoreWatch,
     connected_stores::ConnectedStores as CoreStores,
 };
+use tokio::sync::Mutex;
 
-use crate::{ConnectionState, Failure};
+use crate::{CancelToken, ConnectionState, Failure, runtime::on_runtime};
 
 /// A count or a time as the other languages take it.
 pub(crate) fn whole(number: u64) -> i64 {
@@ -22,11 +24,80 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// Who exchanges with the mailbox in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub enum Background {
+    Here,
+    Elsewhere,
+    Nowhere,
+}
+
+impl From<CoreBackground> for Background {
+    fn from(background: CoreBackground) -> Self {
+        match background {
+            CoreBackground::Here => Background::Here,
+            CoreBackground::Nowhere => Background::Nowhere,
+            // `Background` may grow; whoever else it is, it is not this handle.
+            _ => Background::Elsewhere,
+        }
+    }
+}
+
+/// A part of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub enum Phase {
+    Connecting,
+    Pulling,
+    Restoring,
+    Publishing,
+}
+
+impl From<CorePhase> for Phase {
+    fn from(phase: CorePhase) -> Self {
+        match phase {
+            CorePhase::Pulling => Phase::Pulling,
+            CorePhase::Restoring => Phase::Restoring,
+            CorePhase::Publishing => Phase::Publishing,
+            _ => Phase::Connecting,
+        }
+    }
+}
+
+/// How far a part of an exchange has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub struct Operation {
+    pub phase: Phase,
+    pub files: i64,
+    pub files_total: Option<i64>,
+    pub rows: i64,
+    pub bytes: i64,
+    pub bytes_total: Option<i64>,
+}
+
+impl From<CoreOperation> for Operation {
+    fn from(operation: CoreOperation) -> Self {
+        Self {
+            phase: operation.phase.into(),
+            files: whole(operation.files),
+            files_total: operation.files_total.map(whole),
+            rows: whole(operation.rows),
+            bytes: whole(operation.bytes),
+            bytes_total: operation.bytes_total.map(whole),
+        }
+    }
+}
+
 /// A true picture of the database at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "explained in the interface")]
 pub struct Status {
     pub connection: ConnectionState,
+    pub has_network: bool,
+    pub background: Background,
+    pub operation: Option<Operation>,
     pub problem: Option<Problem>,
     pub mesh_id: Option<String>,
     pub device_id: String,
@@ -38,6 +109,7 @@ pub struct Status {
     pub pending_since_ms: Option<i64>,
     pub pending_problems: Vec<String>,
     pub quarantined: i64,
+    pub quarantined_items: Vec<QuarantinedItem>,
     pub last_sync_ms: Option<i64>,
 }
 
@@ -45,6 +117,9 @@ impl From<CoreStatus> for Status {
     fn from(status: CoreStatus) -> Self {
         Self {
             connection: status.connection.into(),
+            has_network: status.has_network,
+            background: status.background.into(),
+            operation: status.operation.map(Operation::from),
             problem: status.problem.map(|problem| Problem { code: problem.code, reason: problem.error }),
             mesh_id: status.mesh_id,
             device_id: status.device_id,
@@ -56,8 +131,43 @@ impl From<CoreStatus> for Status {
             pending_since_ms: status.pending.oldest_ms.map(whole),
             pending_problems: status.pending.problems,
             quarantined: whole(status.quarantined),
+            quarantined_items: status.quarantined_files.into_iter().map(QuarantinedItem::from).collect(),
             last_sync_ms: status.last_sync_ms.map(whole),
         }
+    }
+}
+
+/// How things stand, as it changes.
+#[derive(Debug)]
+pub struct StatusWatch {
+    /// One question at a time.
+    watch: Arc<Mutex<CoreWatch>>,
+    end: Arc<CancelToken>,
+}
+
+#[expect(clippy::missing_errors_doc, reason = "explained in the interface")]
+impl StatusWatch {
+    pub(crate) fn new(watch: CoreWatch) -> Self {
+        Self { watch: Arc::new(Mutex::new(watch)), end: Arc::default() }
+    }
+
+    /// The status, as soon as it differs from the one given last.
+    pub async fn next(&self) -> Result<Option<Status>, Failure> {
+        let (watch, end) = (Arc::clone(&self.watch), Arc::clone(&self.end));
+        on_runtime(async move {
+            let next = async { Ok(watch.lock().await.next().await.transpose()?.map(Status::from)) };
+            tokio::select! {
+                biased;
+                () = end.cancelled() => Ok(None),
+                outcome = next => outcome,
+            }
+        })
+        .await
+    }
+
+    /// Ends it.
+    pub fn cancel(&self) {
+        self.end.cancel();
     }
 }
 

@@ -11,8 +11,10 @@
 )]
 
 use std::{
+    fs::File,
     hint::black_box,
-    path::Path,
+    io::Write,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +22,7 @@ use std::{
 use aes_gcm::{Aes256Gcm, KeyInit, aead::AeadInOut};
 use criterion::{Criterion, criterion_group};
 use interocitor_core::{
-    Condition, Config, Interocitor, Key, Passphrase, Query, Schema, StoreLocation, Value,
+    Compaction, Condition, Config, Interocitor, Key, Passphrase, Query, Schema, StoreLocation, Value,
     mailbox::{FolderMailbox, MemoryMailbox},
 };
 use rusqlite::{Connection, params};
@@ -348,6 +350,96 @@ fn restore(criterion: &mut Criterion) {
         });
     });
     group.finish();
+    in_a_process_of_its_own("MEASURE_RESTORE", mailbox.path());
+}
+
+/// Rows of the compaction.
+const COMPACTED: usize = 100_000;
+
+/// A member of the mesh in `folder/box`, with its store beside it.
+async fn compactor(folder: &Path) -> Interocitor {
+    let db = Interocitor::open(config(StoreLocation::File(folder.join("a.db")))).await.unwrap();
+    db.set_remote_storage(Some(Arc::new(FolderMailbox::new(folder.join("box"))))).await;
+    assert!(db.connect().await.unwrap().is_online());
+    db
+}
+
+/// A mesh of [`COMPACTED`] rows, published and never compacted.
+fn uncompacted(runtime: &Runtime) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("box")).unwrap();
+    runtime.block_on(async {
+        let db = compactor(folder.path()).await;
+        db.batch(|batch| {
+            let mut table = batch.table("t");
+            (0..COMPACTED).try_for_each(|at| table.put(id(at), &row(at)))
+        })
+        .await
+        .unwrap();
+        db.sync().await.unwrap();
+        db.shutdown().await.unwrap();
+    });
+    folder
+}
+
+/// The only snapshot in a mailbox.
+fn the_snapshot(folder: &Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder.join("box/Mesh/mainline")).unwrap();
+    let is_snapshot = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("snapshot-");
+    files.find_map(|entry| Some(entry.unwrap().path()).filter(is_snapshot)).unwrap()
+}
+
+fn compact(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let folder = uncompacted(&runtime);
+    let db = runtime.block_on(compactor(folder.path()));
+    let mut group = criterion.benchmark_group("compact");
+    group.sample_size(10);
+    group.bench_function("engine", |bencher| {
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let begin = Instant::now();
+                // Without a grace: the snapshot before goes, so that the disk does not fill up.
+                let outcome = runtime.block_on(db.compact(Duration::ZERO)).unwrap();
+                assert!(matches!(outcome, Compaction::Written { .. }), "{outcome:?}");
+                begin.elapsed()
+            })
+        });
+    });
+    group.bench_function("ground", |bencher| {
+        let text = std::fs::read(the_snapshot(folder.path())).unwrap();
+        let plain = interocitor_crypto::open(&Key::from_bytes(KEY), &text).unwrap();
+        let cipher = Aes256Gcm::new(&KEY.into());
+        let bare = tempfile::tempdir().unwrap();
+        let conn = raw(bare.path());
+        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        (0..COMPACTED).for_each(|at| insert(&conn, &id(at), &stored(at)));
+        conn.execute_batch("COMMIT").unwrap();
+        bencher.iter_custom(|rounds| {
+            measured(rounds, || {
+                let mut body = plain.clone();
+                let begin = Instant::now();
+                let mut statement = conn.prepare_cached("SELECT id, data, clocks, d FROM t").unwrap();
+                let mut rows = statement.query([]).unwrap();
+                let mut read = 0;
+                while let Some(row) = rows.next().unwrap() {
+                    for column in 0..3 {
+                        read += row.get_ref(column).unwrap().as_bytes().unwrap().len();
+                    }
+                }
+                black_box(read);
+                cipher.encrypt_inout_detached(&[3; 12].into(), &[], body.as_mut_slice().into()).unwrap();
+                let mut file = File::create(bare.path().join("snapshot.json")).unwrap();
+                file.write_all(&text).unwrap();
+                file.sync_all().unwrap();
+                begin.elapsed()
+            })
+        });
+    });
+    group.finish();
+    runtime.block_on(db.shutdown()).unwrap();
+    drop(db);
+    in_a_process_of_its_own("MEASURE_COMPACTION", folder.path());
 }
 
 /// The engine's database and a bare one with the same rows and the same index.
@@ -455,16 +547,11 @@ fn read(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Restores the snapshot once in a process of its own and tells its peak memory.
-fn peak(mailbox: &Path) {
+/// Runs a job once and tells the peak memory of this process.
+fn peak(what: &str, job: impl Future<Output = ()>) {
     let idle = status_kib("VmHWM");
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = runtime();
-    runtime.block_on(async {
-        let db = fresh(mailbox, folder.path()).await;
-        assert!(db.connect().await.unwrap().is_online());
-    });
-    println!("peak memory of a restore: {} MB, {} MB of it before", status_kib("VmHWM") / 1024, idle / 1024);
+    runtime().block_on(job);
+    println!("peak memory of a {what}: {} MB, {} MB of it before", status_kib("VmHWM") / 1024, idle / 1024);
 }
 
 fn status_kib(field: &str) -> u64 {
@@ -473,21 +560,27 @@ fn status_kib(field: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-fn measure_peak(_: &mut Criterion) {
-    let mailbox = compacted(&snapshot());
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .env("MEASURE_PEAK", mailbox.path())
-        .status()
-        .unwrap();
+/// Runs this program again, for the job that `variable` stands for.
+fn in_a_process_of_its_own(variable: &str, folder: &Path) {
+    let status =
+        std::process::Command::new(std::env::current_exe().unwrap()).env(variable, folder).status().unwrap();
     assert!(status.success());
 }
 
-criterion_group!(benches, write, batch, pull, restore, read, measure_peak);
+criterion_group!(benches, write, batch, pull, restore, compact, read);
 
 fn main() {
-    if let Some(mailbox) = std::env::var_os("MEASURE_PEAK") {
-        peak(Path::new(&mailbox));
-        return;
+    if let Some(mailbox) = std::env::var_os("MEASURE_RESTORE") {
+        let folder = tempfile::tempdir().unwrap();
+        return peak("restore", async {
+            let db = fresh(Path::new(&mailbox), folder.path()).await;
+            assert!(db.connect().await.unwrap().is_online());
+        });
+    }
+    if let Some(folder) = std::env::var_os("MEASURE_COMPACTION") {
+        return peak("compaction", async {
+            compactor(Path::new(&folder)).await.compact(Duration::ZERO).await.unwrap();
+        });
     }
     benches();
     Criterion::default().configure_from_args().final_summary();

@@ -67,6 +67,12 @@ impl Clock {
 
     /// Appends the wire form as WTF-8.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        self.write_time(out);
+        out.extend_from_slice(self.node.as_bytes());
+    }
+
+    /// Appends what stands before the node.
+    pub(crate) fn write_time(&self, out: &mut Vec<u8>) {
         let mut digits = [b'0'; 15];
         let mut rest = self.ts;
         for digit in digits.iter_mut().rev() {
@@ -83,7 +89,6 @@ impl Clock {
             out.push(b"0123456789abcdef"[(self.counter >> (4 * place) & 0xf) as usize]);
         }
         out.push(b'-');
-        out.extend_from_slice(self.node.as_bytes());
     }
 
     /// The wire form as WTF-8.

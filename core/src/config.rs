@@ -23,6 +23,15 @@ pub enum StoreLocation {
     Memory,
 }
 
+/// How the local file is encrypted (feature `sqlcipher`): as a whole, with a random key in the credential store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreEncryption {
+    /// Whether the first 32 bytes, which hold nothing of the rows, stay readable. An app that shares its store
+    /// with extensions needs it on iOS, which otherwise does not see that the file is a database and ends
+    /// the app when it is suspended.
+    pub plaintext_header: bool,
+}
+
 /// What a device does whose store belongs to another mesh than the mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum JoinPolicy {
@@ -62,6 +71,11 @@ pub struct Config {
     pub app_name: String,
     /// Where the local database lies.
     pub store: StoreLocation,
+    /// How the local file is encrypted; `None`: not, and the file is as safe as the device keeps it. Needs the feature
+    /// `sqlcipher` and [`credentials`](Self::credentials). A file in another form is converted when it is
+    /// opened, which fails with `STORE_BUSY` while another process has it open. Blocks of the disk that the
+    /// former file took are freed, not wiped.
+    pub store_encryption: Option<StoreEncryption>,
     /// The mesh's folder in the mailbox; `None`: local only.
     pub remote_path: Option<String>,
     /// The mesh's passphrase; `None`: from the credential store, else made when a mesh is founded.
@@ -155,6 +169,7 @@ impl Config {
         Self {
             app_name: app_name.into(),
             store,
+            store_encryption: None,
             remote_path: None,
             passphrase: None,
             encrypted: true,

@@ -24,6 +24,7 @@ pub enum ErrorCode {
     RemoteRollback,
     StoreNewer,
     StoreCorrupt,
+    StoreLocked,
     Limit,
     EntryTooLarge,
     UniqueViolation,
@@ -43,6 +44,8 @@ pub enum ErrorCode {
     CredentialsUnavailable,
     UserCancelled,
     Suspended,
+    PairingRejected,
+    PairingTimeout,
     BiometricsNotEnrolled,
     BiometricsLockedOut,
     CredentialsLocked,
@@ -65,6 +68,7 @@ impl ErrorCode {
             ErrorCode::RemoteRollback => "REMOTE_ROLLBACK",
             ErrorCode::StoreNewer => "STORE_NEWER",
             ErrorCode::StoreCorrupt => "STORE_CORRUPT",
+            ErrorCode::StoreLocked => "STORE_LOCKED",
             ErrorCode::Limit => "LIMIT",
             ErrorCode::EntryTooLarge => "ENTRY_TOO_LARGE",
             ErrorCode::UniqueViolation => "UNIQUE_VIOLATION",
@@ -84,6 +88,8 @@ impl ErrorCode {
             ErrorCode::CredentialsUnavailable => "CREDENTIALS_UNAVAILABLE",
             ErrorCode::UserCancelled => "USER_CANCELLED",
             ErrorCode::Suspended => "SUSPENDED",
+            ErrorCode::PairingRejected => "PAIRING_REJECTED",
+            ErrorCode::PairingTimeout => "PAIRING_TIMEOUT",
             ErrorCode::BiometricsNotEnrolled => "BIOMETRICS_NOT_ENROLLED",
             ErrorCode::BiometricsLockedOut => "BIOMETRICS_LOCKED_OUT",
             ErrorCode::CredentialsLocked => "CREDENTIALS_LOCKED",
@@ -126,7 +132,9 @@ pub enum Error {
         remote: u64,
     },
     /// A managed mesh was written by another server id.
-    #[error("the mesh is managed by {writer:?}, this client is configured for server id {configured:?}")]
+    #[error(
+        "the mesh is managed by {writer:?} alone, and this client is {configured:?}; let that one do it, or configure its server id here"
+    )]
     WriterMismatch {
         /// Who wrote the manifest.
         writer: String,
@@ -193,6 +201,14 @@ pub enum Error {
         path: String,
         /// What was found.
         reason: String,
+    },
+    /// The store file is encrypted, and there is no key that opens it.
+    #[error(
+        "the store {path} is encrypted, and the credential store holds no key that opens it; bring that key back, or move the store aside and join the mesh again"
+    )]
+    StoreLocked {
+        /// The file.
+        path: String,
     },
     /// Something is larger than allowed.
     #[error("{what} is too large: {actual}, at most {limit}")]
@@ -304,6 +320,21 @@ pub enum Error {
     /// The user dismissed a prompt.
     #[error("cancelled by the user")]
     UserCancelled,
+    /// A pairing cannot go on: what was scanned is no code for it, another device was quicker, or what came is
+    /// not what it should be.
+    #[error("the devices were not paired: {reason}")]
+    PairingRejected {
+        /// Why.
+        reason: String,
+    },
+    /// The other device of a pairing did not do its part in time.
+    #[error("the devices were not paired: waited too long for {waited_for}{}; start again with a new code", said(.problem.as_ref()))]
+    PairingTimeout {
+        /// What was waited for.
+        waited_for: &'static str,
+        /// What the mailbox answered last, where it failed.
+        problem: Option<String>,
+    },
     /// The database was suspended, so that the operating system may freeze the app.
     #[error("the database is suspended; resume it first")]
     Suspended,
@@ -323,6 +354,10 @@ fn with_mode(encrypted: bool) -> &'static str {
     if encrypted { "with encryption" } else { "without encryption" }
 }
 
+fn said(problem: Option<&String>) -> String {
+    problem.map_or_else(String::new, |problem| format!(" (the mailbox: {problem})"))
+}
+
 impl Error {
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
@@ -339,6 +374,7 @@ impl Error {
             Error::RemoteRollback { .. } => ErrorCode::RemoteRollback,
             Error::StoreNewer { .. } => ErrorCode::StoreNewer,
             Error::StoreCorrupt { .. } => ErrorCode::StoreCorrupt,
+            Error::StoreLocked { .. } => ErrorCode::StoreLocked,
             Error::Limit { .. } => ErrorCode::Limit,
             Error::EntryTooLarge { .. } => ErrorCode::EntryTooLarge,
             Error::UniqueViolation { .. } => ErrorCode::UniqueViolation,
@@ -353,6 +389,8 @@ impl Error {
             Error::MasterPassphraseWrong { .. } => ErrorCode::MasterPassphraseWrong,
             Error::UserCancelled => ErrorCode::UserCancelled,
             Error::Suspended => ErrorCode::Suspended,
+            Error::PairingRejected { .. } => ErrorCode::PairingRejected,
+            Error::PairingTimeout { .. } => ErrorCode::PairingTimeout,
             Error::ShutDown => ErrorCode::ShutDown,
             Error::RemoteAccess(_) => ErrorCode::RemoteAccess,
             Error::RemoteTimeout { .. } => ErrorCode::RemoteTimeout,
@@ -377,6 +415,7 @@ impl Error {
             | Error::CredentialsLocked { .. }
             | Error::BiometricsLockedOut
             | Error::Suspended
+            | Error::PairingTimeout { .. }
             | Error::Offline(_) => true,
             _ => false,
         }
@@ -400,6 +439,10 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    pub(crate) fn rejected(reason: impl Into<String>) -> Self {
+        Error::PairingRejected { reason: reason.into() }
     }
 
     pub(crate) fn invalid(what: &'static str, reason: impl Into<String>) -> Self {

@@ -155,6 +155,18 @@ pub enum Event {
     /// The mailbox refused or failed; tried again after the wait.
     #[serde(rename = "remote:access")]
     RemoteAccess { kind: String, error: String, retry_in_ms: u64 },
+    /// A pairing code is ready to be scanned. `intent` is `share` or `join`, in all four events.
+    #[serde(rename = "pairing:waiting")]
+    PairingWaiting { intent: &'static str },
+    /// The other device is there.
+    #[serde(rename = "pairing:scanned")]
+    PairingScanned { intent: &'static str },
+    /// The credential lies in the mailbox, for the other device alone.
+    #[serde(rename = "pairing:sent")]
+    PairingSent { intent: &'static str },
+    /// The device that wanted it has the credential: both are done.
+    #[serde(rename = "pairing:received")]
+    PairingReceived { intent: &'static str },
     #[serde(rename = "trace:manifest")]
     TraceManifest { op: &'static str, reason: &'static str, generation: u64 },
     #[serde(rename = "trace:head")]

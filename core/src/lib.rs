@@ -51,6 +51,7 @@
 //! | `local`, [`events`] | an app's writes; what the app is told |
 //! | [`credentials`], [`recovery`], [`config`] | where passphrases live, and how people keep one; every option with its default |
 //! | `sync` | connect, pull, flush, snapshots, acknowledgements, progress |
+//! | [`pairing`] | codes that a new device scans, what passes between the two, QR codes |
 //! | `engine` | [`Interocitor`] itself, tables, batches, the background task, status, doctor |
 #![forbid(unsafe_code)]
 
@@ -63,6 +64,7 @@ pub mod error;
 pub mod events;
 pub mod host;
 pub mod mailbox;
+pub mod pairing;
 pub mod query;
 pub mod recovery;
 pub mod schema;
@@ -76,12 +78,12 @@ mod store;
 mod sync;
 mod wire;
 
-pub use config::{Config, StoreLocation};
+pub use config::{Config, StoreEncryption, StoreLocation};
 #[cfg(feature = "simulation")]
 pub use engine::InspectedRow;
 pub use engine::{
     Background, Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig,
-    Pending, Problem, Status, StatusWatch, Table, WriteMark, set_aside_store,
+    Paired, Pairing, Pending, Problem, Status, StatusWatch, Table, WriteMark, set_aside_store,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use events::{ConnectionStatus, Event, Events};

@@ -9,7 +9,12 @@ use crate::{
     clock::Clock,
     error::{Error, Result},
     row::{Cell, RowState},
-    store::{Tx, meta::EngineState, outbox::OpWriter, rows::TableInfo},
+    store::{
+        Tx,
+        meta::EngineState,
+        outbox::{Known, OpWriter},
+        rows::TableInfo,
+    },
     value::{
         MAX_DEPTH, MAX_VALUE_BYTES, Name, Value, key,
         scan::{self, Cursor, ScanError},
@@ -220,16 +225,20 @@ pub(crate) fn apply(
         let Some(table) = table else { continue };
         let stored = tx.row(&table, row_id)?;
         let rid = stored.as_ref().map(|stored| stored.rid);
-        let is_new = rid.is_none();
         let known = stored.map(|stored| stored.state);
+        let by_whom = match &known {
+            None => Known::Nowhere,
+            Some(row) if row.is_of(writer.node) => Known::Here,
+            Some(_) => Known::Elsewhere,
+        };
         let Some(written) = write_row(engine, writer, known, write) else { continue };
         check_unique(tx, &table, row_id, &written)?;
         tx.put_row(&table, row_id, rid, &written.state)?;
         changes.note(&table.name, row_id, written.state.is_live());
         if writer.full_rows {
-            ops.push(&table.name, row_id, &written.state, is_new);
+            ops.push(&table.name, row_id, &written.state, by_whom);
         } else {
-            ops.push(&table.name, row_id, &written.changed_only(), is_new);
+            ops.push(&table.name, row_id, &written.changed_only(), by_whom);
         }
     }
     Ok((changes, ops))

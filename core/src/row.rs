@@ -71,6 +71,11 @@ impl RowState {
         self.cells.iter().map(|cell| &cell.clock).chain(&self.deleted).min()
     }
 
+    /// Whether one device alone made the row what it is.
+    pub(crate) fn is_of(&self, node: &Name) -> bool {
+        self.cells.iter().map(|cell| &cell.clock).chain(&self.deleted).all(|clock| clock.node == *node)
+    }
+
     /// Positions of the columns by name, for rows with many.
     pub(crate) fn positions(&self) -> HashMap<Name, usize> {
         self.cells.iter().enumerate().map(|(at, cell)| (cell.name.clone(), at)).collect()

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use common::sim::{Executor, World};
 use interocitor_core::{
     Background, Config, ConnectionStatus, Event, Events, Interocitor, Phase, Status, StoreLocation,
+    WriteMark,
     mailbox::{
         Body, Capabilities, FileEntry, MailboxError, MailboxErrorKind, MailboxResult, MemoryMailbox,
         StorageAdapter,
@@ -522,10 +523,10 @@ fn a_mark_is_published_when_all_before_it_is_confirmed() {
     run.put(&db, "before the mesh", 1);
     let early = db.write_mark().unwrap();
     let done = Arc::new(Mutex::new(Vec::new()));
-    let wait = |db: &Interocitor, mark, name: &'static str| {
+    let wait = |db: &Interocitor, mark: WriteMark, name: &'static str| {
         let (db, done) = (db.clone(), Arc::clone(&done));
         async move {
-            let outcome = db.await_published(mark).await.map_err(|error| error.code().as_str());
+            let outcome = db.await_published(&mark).await.map_err(|error| error.code().as_str());
             done.lock().unwrap().push((name, outcome));
         }
     };

@@ -243,3 +243,36 @@ async fn work_that_comes_after_the_floor_is_published_or_put_aside_and_never_los
     assert_eq!(dump(&a).await["tables"]["t"]["deleted"], json!({"v": "b", "w": 0, "x": "b"}));
     assert_eq!(dump(&b).await, dump(&a).await);
 }
+
+/// Rule 3.12: nobody else knows a row that was made here, until others write to it as well.
+#[tokio::test]
+async fn a_row_that_others_wrote_to_is_not_brought_back_by_who_made_it_too() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.device("a").await, mesh.device("b").await);
+    for id in ["seen", "seen and written", "unseen"] {
+        put(&b, id, json!({"b": 1})).await;
+        if id != "unseen" {
+            put(&a, id, json!({"a": 1})).await;
+        }
+    }
+    a.sync().await.unwrap();
+    // It reads, and does not come to publish.
+    b.pull().await.unwrap();
+    put(&b, "seen and written", json!({"a": 2, "b": 2})).await;
+    mesh.clock.days(30);
+    for id in ["seen", "seen and written"] {
+        a.table("t").delete(id).await.unwrap();
+    }
+    for _ in 0..4 {
+        a.sync().await.unwrap();
+        compact(&a).await;
+    }
+    assert_eq!(dump(&a).await["tombstones"], json!({}), "the deletions are forgotten");
+    settle(&[&b, &a]).await;
+    for db in [&a, &b] {
+        assert_eq!(dump(db).await["tables"], json!({"t": {"unseen": {"b": 1}}}));
+    }
+    let list = b.quarantined().await.unwrap();
+    let put_aside: Vec<_> = list.iter().map(|kept| kept.write.as_ref().unwrap().row_id.as_str()).collect();
+    assert_eq!(put_aside, ["seen", "seen and written"]);
+}

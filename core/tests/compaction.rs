@@ -250,3 +250,64 @@ fn of_several_compactors_one_wins_and_nothing_is_lost() {
     let wins: Vec<usize> = (0..150).map(race).collect();
     assert!(wins.contains(&1), "the race never happened");
 }
+
+/// Who has seen what, told by device records: those of our kind say what they merged, others which snapshot.
+#[tokio::test]
+async fn a_device_that_has_seen_a_write_says_so() {
+    let mailbox = tempfile::tempdir().unwrap();
+    let host = Arc::new(Ahead::default());
+    let at = async || device(mailbox.path(), |config| config.host = host.clone()).await;
+    let (a, b) = (at().await, at().await);
+    let (to_b, put) = (b.device_id(), async |id: &str| a.table("t").put(id, &json!({"v": 1})).await.unwrap());
+    put("one").await;
+    let one = a.write_mark().unwrap();
+    assert!(!a.seen_by(&to_b, &one).await.unwrap(), "it is not even published");
+    a.sync().await.unwrap();
+    a.await_published(&one).await.unwrap();
+    assert!(!a.seen_by(&to_b, &one).await.unwrap() && a.seen_by(&a.device_id(), &one).await.unwrap());
+    b.sync().await.unwrap();
+    assert!(!a.seen_by(&to_b, &one).await.unwrap(), "records are written once a day");
+    host.days(2);
+    b.sync().await.unwrap();
+    assert!(a.seen_by(&to_b, &one).await.unwrap());
+
+    // What comes later is not seen with it, and a newcomer has seen what was there when it came.
+    put("two").await;
+    a.sync().await.unwrap();
+    let two = a.write_mark().unwrap();
+    assert!(!a.seen_by(&to_b, &two).await.unwrap() && a.seen_by(&to_b, &one).await.unwrap());
+    let c = at().await;
+    assert!(a.seen_by(&c.device_id(), &two).await.unwrap());
+    // By a snapshot of another device, and by an own one, as of clients that say nothing more.
+    let strip = |id: &str| {
+        let path = mailbox.path().join(format!("Mesh/devices/{id}.json"));
+        let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert!(record.as_object_mut().unwrap().remove("merged").is_some(), "{record}");
+        std::fs::write(&path, record.to_string()).unwrap();
+    };
+    for (compactor, id) in [(&c, "three"), (&a, "four")] {
+        put(id).await;
+        a.sync().await.unwrap();
+        let mark = a.write_mark().unwrap();
+        c.sync().await.unwrap();
+        compactor.compact(DAY).await.unwrap();
+        a.sync().await.unwrap();
+        assert!(!a.seen_by(&to_b, &mark).await.unwrap(), "{id}");
+        b.sync().await.unwrap();
+        strip(&to_b);
+        assert!(a.seen_by(&to_b, &mark).await.unwrap(), "{id}");
+    }
+    // Later writes do not take it back.
+    put("five").await;
+    a.sync().await.unwrap();
+    a.compact(DAY).await.unwrap();
+    assert!(a.seen_by(&to_b, &two).await.unwrap());
+    assert!(!a.seen_by(&to_b, &a.write_mark().unwrap()).await.unwrap());
+
+    for unknown in ["nobody", "../manifest", ""] {
+        let refused = a.seen_by(unknown, &one).await.unwrap_err();
+        assert!(refused.to_string().contains("no device"), "{refused}");
+    }
+    a.disconnect().await;
+    assert_eq!(a.seen_by(&to_b, &one).await.unwrap_err().code().as_str(), "INVALID_ARGUMENT");
+}

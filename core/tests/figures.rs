@@ -159,7 +159,7 @@ async fn a_burst_of_a_hundred_edits_is_published_with_three_requests() {
         for n in 0..100 {
             put(&db, &format!("{round}-{n}")).await;
         }
-        db.await_published(db.write_mark().unwrap()).await.unwrap();
+        db.await_published(&db.write_mark().unwrap()).await.unwrap();
         // The head is written last.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(mailbox.requests() - before, 3);

@@ -1,13 +1,23 @@
 //! What we write is read by both generations of the JavaScript client: a strict model of their
-//! decoders, on a real JavaScript engine, reads mailboxes that this engine founded and filled.
+//! decoders, on a real JavaScript engine, reads mailboxes that this engine founded and filled, and pairs with it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{Fixture, open_at};
-use interocitor_core::{Interocitor, Passphrase, StoreLocation, mailbox::FolderMailbox};
+use interocitor_core::{
+    Interocitor, Paired, Pairing, Passphrase, StoreLocation,
+    mailbox::FolderMailbox,
+    pairing::{Capabilities, PairingOptions, PairingPayload},
+};
 use serde_json::{Value, json};
 
 const PASSPHRASE: &str = "111KWCfMfKoLt2cZbE5UcrZknqeER1Q4vVBx4Epu58";
@@ -142,4 +152,111 @@ async fn large_batches_are_split_into_parts_and_read_whole() {
     assert!(changes.iter().all(|size| *size < 8_500_000), "{changes:?}");
     let seen = read_as("new", mailbox.path(), Some(PASSPHRASE));
     assert_eq!(seen["tables"]["t"].as_object().unwrap().len(), 40);
+}
+
+/// A JavaScript client that takes its part in a pairing.
+struct Pairer {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Pairer {
+    fn start(role: &str, mailbox: &Path, what: &str, said: &Value, credential: &Value) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/js_pairing.mjs");
+        let mut child = Command::new("node")
+            .arg(script)
+            .arg(role)
+            .arg(mailbox)
+            .args(["/Relay", what, &said.to_string(), &credential.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("node is needed: see tests/run.sh");
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        if self.lines.read_line(&mut line).unwrap() == 0 {
+            let mut said = String::new();
+            self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("{said}");
+        }
+        line.trim_end().to_owned()
+    }
+
+    /// What it received.
+    fn outcome(mut self) -> Value {
+        let received = self.line();
+        assert!(self.child.wait().unwrap().success());
+        serde_json::from_str(&received).unwrap()
+    }
+}
+
+/// A device of ours, with a mesh or without, that pairs in a folder.
+async fn pairing_device(mailbox: &Path, is_member: bool) -> Interocitor {
+    let db = open_at(StoreLocation::Memory, |config| {
+        config.remote_path = is_member.then(|| "/Mesh/K\u{f6}ln".into());
+        config.passphrase = is_member.then(|| PASSPHRASE.into());
+    })
+    .await;
+    db.set_remote_storage(Some(Arc::new(FolderMailbox::new(mailbox)))).await;
+    db
+}
+
+fn pairing_options(said: &Value) -> PairingOptions {
+    let ids = |list: &Value| {
+        list.as_array().into_iter().flatten().map(|id| id.as_str().unwrap().to_owned()).collect()
+    };
+    let mut options = PairingOptions::default();
+    options.relay_base = "/Relay".into();
+    options.poll_interval = Duration::from_millis(20);
+    options.capabilities = Capabilities::new(ids(&said["supported"]), ids(&said["required"])).unwrap();
+    options
+}
+
+async fn completed(pairing: Pairing) -> Paired {
+    pairing.code().await.unwrap();
+    pairing.complete().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_javascript_client_pairs_with_us() {
+    let credential = json!({"remotePath": "/Mesh/K\u{f6}ln", "passphrase": PASSPHRASE});
+    let required = json!({"supported": ["z:v1", "a:v1", "\u{1f600}"], "required": ["a:v1"]});
+    let supported = json!({"supported": ["a:v1"]});
+    for (intent, ours_shows) in [("share", true), ("join", true), ("share", false), ("join", false)] {
+        for (ours, theirs) in [
+            (&Value::Null, &Value::Null),
+            (&required, &supported),
+            (&supported, &required),
+            (&supported, &Value::Null),
+        ] {
+            let mailbox = tempfile::tempdir().unwrap();
+            let we_send = (intent == "share") == ours_shows;
+            let db = pairing_device(mailbox.path(), we_send).await;
+            let given = if we_send { &Value::Null } else { &credential };
+            let options = pairing_options(ours);
+            let (paired, received) = if ours_shows {
+                let shown =
+                    if we_send { db.pair_share(options).await } else { db.pair_join(options).await }.unwrap();
+                let payload = shown.payload().encode();
+                let peer = Pairer::start("scan", mailbox.path(), &payload, theirs, given);
+                let received = tokio::task::spawn_blocking(move || peer.outcome());
+                (completed(shown).await, received.await.unwrap())
+            } else {
+                let mut peer = Pairer::start("generate", mailbox.path(), intent, theirs, given);
+                let payload = PairingPayload::parse(&peer.line()).unwrap();
+                let scan = db.pair_scan(payload, options).await.unwrap();
+                let received = tokio::task::spawn_blocking(move || peer.outcome());
+                (completed(scan).await, received.await.unwrap())
+            };
+            assert_eq!(paired.received, !we_send, "{intent} {ours_shows}");
+            assert_eq!(received, if we_send { credential.clone() } else { Value::Null });
+            assert_eq!(db.get_passphrase().unwrap().expose(), PASSPHRASE);
+            assert_eq!(paired.remote_path, "/Mesh/K\u{f6}ln");
+            assert!(common::tree(mailbox.path()).is_empty());
+        }
+    }
 }

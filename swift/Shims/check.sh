@@ -13,7 +13,7 @@ trap 'rm -rf "$out"' EXIT
 options=(-swift-version 6 -I "$out" -I "$build/Modules" -I "$ffi" -module-cache-path "$out/cache" -warnings-as-errors)
 
 module() { swiftc "${options[@]}" -parse-as-library -emit-module -module-name "$1" -o "$out/$1.swiftmodule" "${@:2}"; }
-for shim in Combine UIKit BackgroundTasks SwiftUI; do module "$shim" "$shim/$shim.swift"; done
+for shim in Combine UIKit BackgroundTasks Network SwiftUI; do module "$shim" "$shim/$shim.swift"; done
 mapfile -t kit < <(find ../Sources/InterocitorKit -name '*.swift' | sort)
 module InterocitorKit "${kit[@]}"
 swiftc "${options[@]}" -typecheck -parse-as-library ../Examples/TodoApp/*.swift
@@ -22,6 +22,7 @@ swiftc "${options[@]}" -typecheck -parse-as-library ../Examples/TodoApp/*.swift
 for mistake in \
   'import InterocitorKit; import SwiftUI; struct V: View { @LiveQuery({ $0.table("t").query() }) var rows; var body: some View { Text(rows) } }' \
   'import InterocitorKit; func f() { BackgroundSync.register("x") { 1 } }' \
+  'import InterocitorKit; func f() { _ = NetworkMonitor(1) }' \
   'import InterocitorKit; @MainActor func f(_ db: Interocitor) { DatabaseModel(db).status = nil }'; do
   printf '%s\n' "$mistake" >"$out/mistake.swift"
   if swiftc "${options[@]}" -typecheck -parse-as-library "$out/mistake.swift" 2>"$out/mistake.log"; then
@@ -30,4 +31,4 @@ for mistake in \
   fi
   grep -q "error: \(initializer\|no exact\|cannot convert\|cannot assign\)" "$out/mistake.log" || { cat "$out/mistake.log" >&2; exit 1; }
 done
-echo "shims: 5 passed, 0 failed"
+echo "shims: 6 passed, 0 failed"

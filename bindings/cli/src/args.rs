@@ -34,8 +34,9 @@ Start here:  interocitor demo
   interocitor sync
 
 Beside the store FILE lie FILE.settings (mailbox, remote path, encryption) and FILE.credentials (the
-passphrase), both readable by you only. A second device joins with that passphrase in a file:
---passphrase-file takes the bare text or a copied .credentials file.
+passphrase), both readable by you only. A second device joins by pairing (interocitor pair share, and pair
+scan there), or with that passphrase in a file: --passphrase-file takes the bare text or a copied
+.credentials file.
 
 Exit codes: 0 success; 1 failure, with one line \"error[CODE]: reason\" on standard error; 2 wrong usage.
 Files of the mailbox that cannot be read are kept in quarantine: a warning, and exit code 0.";
@@ -164,6 +165,11 @@ pub(crate) enum Verb {
         #[arg(long)]
         fix: bool,
     },
+    /// Take part in the mesh of another device, or let it take part in this one's, by a code to scan
+    Pair {
+        #[command(subcommand)]
+        verb: PairVerb,
+    },
     /// List the devices of the mesh, as they describe themselves in the mailbox
     Devices {
         #[command(subcommand)]
@@ -209,6 +215,41 @@ pub(crate) enum QuarantineVerb {
         /// As listed
         name: String,
     },
+}
+
+/// Both devices need the same mailbox. No passphrase is typed: it travels encrypted, for the other device alone.
+#[derive(Subcommand)]
+pub(crate) enum PairVerb {
+    /// Show a code; the device that scans it joins this device's mesh
+    Share {
+        #[command(flatten)]
+        args: PairArgs,
+    },
+    /// Show a code; this device joins the mesh of the device that scans it
+    Join {
+        #[command(flatten)]
+        args: PairArgs,
+    },
+    /// Scan a code that another device shows
+    Scan {
+        /// The payload, or a link with it; - reads it from standard input, where nobody else sees it
+        payload: String,
+        #[command(flatten)]
+        args: PairArgs,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct PairArgs {
+    /// Asks whether both devices show the same code, before anything is given or taken
+    #[arg(long)]
+    pub(crate) confirm: bool,
+    /// The mailbox's folder below which the devices meet, the same on both
+    #[arg(long, value_name = "PATH", default_value = "/Interocitor")]
+    pub(crate) relay: String,
+    /// How long to wait for the other device, at each step
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
 }
 
 #[derive(Subcommand)]

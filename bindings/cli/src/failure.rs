@@ -71,7 +71,9 @@ impl From<Error> for Failure {
 /// What to do about it at a terminal, where the engine's text cannot know.
 fn advice(error: &Error) -> &'static str {
     match error {
-        Error::PassphraseRequired => " with --passphrase-file FILE",
+        Error::PassphraseRequired => {
+            " with --passphrase-file FILE, or take it over from a device of the mesh: interocitor pair join"
+        }
         Error::MeshEncryptionMismatch { mesh_encrypted: false, .. } => ": add --plaintext",
         Error::MeshEncryptionMismatch { .. } => ": give --passphrase-file FILE instead of --plaintext",
         Error::StoreCorrupt { .. } => " (--set-aside-corrupt moves it aside)",

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use interocitor_core::{
-    Config, Connection, Error, Event, Interocitor, Passphrase, Schema, Status, StoreLocation,
+    Config, Connection, Error, Event, Interocitor, MeshConfig, Passphrase, Schema, Status, StoreLocation,
     credentials::{CredentialStore, Credentials},
 };
 use zeroize::Zeroizing;
@@ -141,6 +141,32 @@ impl Session {
             }
             _ => Err(Failure::new("OFFLINE", "the mailbox cannot be used now")),
         }
+    }
+
+    /// Takes part in the mesh that a pairing has configured. It is remembered once the mailbox has proven it, and
+    /// also where the mailbox cannot tell now, which is returned.
+    pub(crate) async fn join(&mut self, remote_path: &str) -> Outcome<Option<Error>> {
+        let passphrase = self.db.get_passphrase();
+        self.settings.remote_path = Some(remote_path.to_owned());
+        self.settings.encrypted = passphrase.is_some();
+        let mesh = MeshConfig {
+            remote_path: remote_path.to_owned(),
+            encrypted: passphrase.is_some(),
+            passphrase: passphrase.clone(),
+        };
+        let problem = match self.db.join(mesh).await {
+            Ok(Connection::Online) => None,
+            Ok(Connection::Offline { error, .. }) | Err(error @ Error::RemoteMissing { .. }) => Some(error),
+            Ok(_) => return Err(Failure::new("OFFLINE", "the mailbox cannot be used now")),
+            Err(error) => return Err(error.into()),
+        };
+        if problem.is_some() && passphrase.is_some() {
+            let given = Credentials { passphrase, device_id: self.db.device_id(), ..Credentials::default() };
+            self.credentials.save(APP, &given).await?;
+        }
+        self.settings.save(&self.store)?;
+        self.remembered = self.settings.clone();
+        Ok(problem)
     }
 
     /// As [`connect`](Self::connect), for verbs that cannot wait for a mailbox.

@@ -16,6 +16,11 @@ pub(crate) fn can_rewrite() -> bool {
     std::io::stderr().is_terminal() && !is_dumb()
 }
 
+/// Whether people see standard output as it is printed.
+pub(crate) fn is_shown() -> bool {
+    std::io::stdout().is_terminal() && !is_dumb()
+}
+
 /// The widest cell of a table.
 pub(crate) fn widest_cell() -> usize {
     if std::io::stdout().is_terminal() { CELL } else { usize::MAX }

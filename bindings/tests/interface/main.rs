@@ -1,8 +1,10 @@
 //! The interface as Swift and Kotlin use it, with their side played in Rust.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod background;
 mod compaction;
 mod credentials;
+mod doctor;
 mod events;
 mod log;
 mod mailbox;
@@ -11,5 +13,6 @@ mod quarantine;
 mod queries;
 mod rows;
 mod shutdown;
+mod status;
 mod store;
 mod support;

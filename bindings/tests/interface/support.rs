@@ -61,6 +61,7 @@ pub(crate) fn configuration() -> Configuration {
         poll_interval_ms: 30_000,
         connect_stage_timeout_ms: 15_000,
         auto_sync: false,
+        auto_compact: None,
     }
 }
 

@@ -7,6 +7,11 @@ use sha2::{Digest as _, Sha256};
 use crate::hkdf::hmac_sha256;
 use crate::key::Key;
 
+/// SHA-256 (FIPS 180-4) of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// SHA-256 (FIPS 180-4) of `bytes` as 64 lowercase hex digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

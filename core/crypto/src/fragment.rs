@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use crate::base64url;
 use crate::key::{KEY_BYTES, Key};
 
 /// What precedes the key, wherever in the URL it stands.
@@ -41,7 +42,7 @@ pub fn key_from_fragment(url: &str) -> Result<Key, FragmentError> {
         .match_indices(MARK)
         .map(|(at, mark)| {
             let rest = &url[at + mark.len()..];
-            let end = rest.find(|character: char| !is_base64url(character)).unwrap_or(rest.len());
+            let end = rest.find(|character: char| !base64url::has(character)).unwrap_or(rest.len());
             &rest[..end]
         })
         .find(|text| !text.is_empty())
@@ -51,10 +52,6 @@ pub fn key_from_fragment(url: &str) -> Result<Key, FragmentError> {
         Ok(KEY_BYTES) => Ok(Key::from_bytes(*bytes)),
         _ => Err(FragmentError::Invalid),
     }
-}
-
-fn is_base64url(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! AES-256-GCM (NIST SP 800-38D) taken apart, so that the bytes may come in pieces.
 //!
-//! Only what the envelope needs: 12-byte initialisation vectors, 16-byte tags, no additional data.
+//! Only what is needed: 12-byte initialisation vectors, 16-byte tags, additional data in one piece.
 //! The two halves stand alone because opening authenticates everything first and decrypts later.
 
 use aes::Aes256;
@@ -43,6 +43,7 @@ pub(crate) struct Authenticator {
     partial: [u8; BLOCK],
     pending: usize,
     bytes: u64,
+    additional: u64,
 }
 
 /// Both halves for one message. The keystream stands at the first byte of the text.
@@ -64,7 +65,8 @@ pub(crate) fn start(key: &Key, iv: [u8; IV_BYTES]) -> (Keystream, Authenticator)
     let mut mask = Zeroizing::new([0; BLOCK]);
     stream.apply_keystream(mask.as_mut_slice());
 
-    let authenticator = Authenticator { ghash, mask, partial: [0; BLOCK], pending: 0, bytes: 0 };
+    let authenticator =
+        Authenticator { ghash, mask, partial: [0; BLOCK], pending: 0, bytes: 0, additional: 0 };
     (Keystream(stream), authenticator)
 }
 
@@ -76,6 +78,12 @@ impl Keystream {
 }
 
 impl Authenticator {
+    /// Proves data that is not part of the message, too. To be called once, before any ciphertext.
+    pub(crate) fn bind(&mut self, additional: &[u8]) {
+        self.ghash.update_padded(additional);
+        self.additional = additional.len() as u64;
+    }
+
     /// Takes in the next bytes of ciphertext.
     pub(crate) fn update(&mut self, mut ciphertext: &[u8]) -> Result<(), TooLong> {
         let bytes = self.bytes.saturating_add(ciphertext.len() as u64);
@@ -108,8 +116,9 @@ impl Authenticator {
     /// The tag of the ciphertext so far.
     pub(crate) fn tag(mut self) -> [u8; TAG_BYTES] {
         self.ghash.update_padded(&self.partial[..self.pending]);
-        // The last block: bit lengths of the additional data (none) and of the ciphertext.
+        // The last block: bit lengths of the additional data and of the ciphertext.
         let mut lengths = ghash::Block::default();
+        lengths[..BLOCK / 2].copy_from_slice(&self.additional.saturating_mul(8).to_be_bytes());
         lengths[BLOCK / 2..].copy_from_slice(&(self.bytes * 8).to_be_bytes());
         self.ghash.update(&[lengths]);
         // A clone is consumed, so that the boxed original is wiped where it stands.

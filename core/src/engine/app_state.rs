@@ -74,6 +74,7 @@ impl Interocitor {
         inner.is_suspended.store(false, Ordering::Release);
         // Another process may have written meanwhile.
         inner.ctx.events.mark_all();
+        inner.ctx.events.pulse().beat();
         inner.driver.hurry();
         Ok(())
     }

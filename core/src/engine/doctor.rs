@@ -7,7 +7,7 @@ use crate::{
     clock::MAX_AHEAD_MS,
     diagnosis::{Diagnosis, Finding, Trouble},
     error::{Error, Result},
-    store::Durability,
+    store::{ASIDE, BEFORE_JOIN, Durability},
     sync::{
         Context, Link,
         inspect::{self, Inspection, late_by},
@@ -134,7 +134,7 @@ fn old_copies(path: &Path) -> Vec<Finding> {
         return Vec::new();
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let kinds = [format!("{name}.before-join-"), format!("{name}.aside-")];
+    let kinds = [BEFORE_JOIN, ASIDE].map(|mark| format!("{name}{mark}"));
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut copies: Vec<Finding> = entries
         .flatten()

@@ -414,6 +414,8 @@ impl Interocitor {
     pub fn set_network(&self, is_available: bool) {
         if self.inner.driver.set_network(is_available) {
             self.inner.change_facts(|facts| facts.has_network = is_available);
+            // It is a part of the status even where the state of the connection stays the same.
+            self.inner.ctx.events.pulse().beat();
         }
     }
 }

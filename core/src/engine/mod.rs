@@ -1,6 +1,7 @@
 //! The engine's handle: [`Interocitor`], and what hangs off it.
 
 mod app_state;
+mod at_rest;
 mod autocompact;
 mod batch;
 mod biometrics;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod live;
 mod local_key;
 mod open;
+mod pairing;
 mod published;
 mod quarantine;
 mod recovery;
@@ -36,6 +38,7 @@ pub use inspect::InspectedRow;
 pub use lifecycle::{Connection, MeshConfig};
 pub use live::LiveQuery;
 pub use open::set_aside_store;
+pub use pairing::{Paired, Pairing};
 pub use published::WriteMark;
 pub use status::{Background, Device, Pending, Problem, Status, StatusWatch};
 pub use table::Table;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Inner, Interocitor, Remote,
+    Inner, Interocitor, Remote, at_rest,
     connection::Facts,
     driver::Driver,
     lease::Lease,
@@ -32,7 +32,7 @@ impl Interocitor {
     ///
     /// # Errors
     ///
-    /// `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `INVALID_ARGUMENT` for an unusable device id or
+    /// `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_LOCKED`, `INVALID_ARGUMENT` for an unusable device id or
     /// schema, `MESH_CREDENTIAL_MISMATCH` where the saved credential is of another mesh than the store.
     pub async fn open(config: Config) -> Result<Self> {
         if let Some(id) = config.device_id.as_deref().filter(|id| !is_usable_device_id(id)) {
@@ -45,13 +45,14 @@ impl Interocitor {
             Some(credentials) => credentials.load(&credential_name(&config)).await?,
             None => None,
         };
+        let at_rest::Prepared { form, lock } = at_rest::prepare(&config).await?;
         let (host, location) = (Arc::clone(&config.host), config.store.clone());
         let durability = if config.full_durability { Durability::Power } else { Durability::Process };
         let (wanted, app_schema) = (config.device_id.clone(), config.schema.clone());
         let opening = Arc::clone(&host);
         let (store, identity) = run_blocking(&*opening, move || {
             let store: Arc<dyn Store> = match &location {
-                StoreLocation::File(path) => Arc::new(FileStore::open(path, durability)?),
+                StoreLocation::File(path) => Arc::new(FileStore::open(path, durability, form.clone())?),
                 StoreLocation::Memory => Arc::new(MemoryStore::new()?),
             };
             #[cfg(feature = "simulation")]
@@ -66,6 +67,7 @@ impl Interocitor {
             Ok((store, identity))
         })
         .await?;
+        drop(lock);
         let inner = Arc::new(assemble(config, store, &identity));
         inner.adopt_saved(saved.clone(), &identity)?;
         let local_key = inner.find_local_key(saved.as_ref()).await?;
@@ -226,9 +228,18 @@ fn identify(tx: &Tx<'_>, host: &dyn Host, path: Option<&Path>, wanted: Option<&s
     tx.set_engine(&engine)?;
     tx.set_meta(keys::DEVICE_ID, &identity.device_id)?;
     tx.set_meta(keys::INSTALL_ID, &identity.install_id)?;
-    for key in [keys::ENTRY_SEQ, keys::DEVICE_RECORD, keys::DEVICE_RECORD_MS, keys::FOUNDING] {
+    // What the other copy promised and numbered is its own; what waits here waits there as well.
+    for key in [
+        keys::ENTRY_SEQ,
+        keys::STREAM,
+        keys::OBSERVED,
+        keys::DEVICE_RECORD,
+        keys::DEVICE_RECORD_MS,
+        keys::FOUNDING,
+    ] {
         tx.clear_meta(key)?;
     }
+    tx.disown_outbox()?;
     Ok(identity)
 }
 

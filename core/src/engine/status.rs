@@ -1,7 +1,7 @@
 //! Status: what is connected, what waits, what is wrong, what goes on; as a value and as a stream.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -136,9 +136,11 @@ impl Interocitor {
     ///
     /// # Errors
     ///
-    /// `SHUT_DOWN`, `SUSPENDED`.
+    /// `SHUT_DOWN`.
     pub fn watch_status(&self) -> Result<StatusWatch> {
-        self.inner.check_open()?;
+        if self.is_shut_down() {
+            return Err(Error::ShutDown);
+        }
         let beats = self.inner.ctx.events.pulse().subscribe();
         Ok(StatusWatch { inner: Arc::downgrade(&self.inner), beats, is_due: true, last: None, pause: None })
     }
@@ -243,6 +245,9 @@ impl StatusWatch {
     /// Those of the store; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Status>> {
         loop {
+            if self.inner.upgrade().is_none_or(|inner| inner.is_shut_down.load(Ordering::Acquire)) {
+                return None;
+            }
             if !self.is_due && self.beats.changed().await.is_err() {
                 return None;
             }

@@ -194,6 +194,10 @@ impl StorageAdapter for MemoryMailbox {
         Capabilities { exclusive_create: true, conditional_replace: true, streaming: true, max_body: None }
     }
 
+    fn handshake_config(&self) -> Option<String> {
+        Some("{}".into())
+    }
+
     async fn ensure_folder(&self, folder: &str) -> MailboxResult<()> {
         self.count(1);
         let segments = path::folder("ensure", folder)?;

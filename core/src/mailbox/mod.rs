@@ -143,6 +143,12 @@ pub trait StorageAdapter: Send + Sync + fmt::Debug {
         Capabilities::default()
     }
 
+    /// How another device reaches this remote, as JSON for a pairing code, without credentials. `None` where
+    /// that says nothing elsewhere.
+    fn handshake_config(&self) -> Option<String> {
+        None
+    }
+
     /// Makes sure that a folder and its parents exist.
     async fn ensure_folder(&self, path: &str) -> MailboxResult<()>;
 

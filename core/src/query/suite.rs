@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     error::Error,
     row::{Cell, RowState},
-    store::{Durability, FileStore, MemoryStore, Store, fields::WantedField},
+    store::{Durability, FileStore, MemoryStore, Store, cipher::Form, fields::WantedField},
     value::{Value, canonical, key},
 };
 
@@ -234,7 +234,7 @@ fn a_lost_index_costs_time_only() {
 fn another_process_may_move_the_indexes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    let open = || FileStore::open(&path, Durability::Process).unwrap();
+    let open = || FileStore::open(&path, Durability::Process, Form::Plain).unwrap();
     let (here, there) = (open(), open());
     let row = |f: &str, g: &str| live(&[("f".into(), value(f)), ("g".into(), value(g))]);
     fill(&here, &[("a".into(), row("1", "2")), ("b".into(), row("2", "1"))]);

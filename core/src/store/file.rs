@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Durability, Foreign, Patience, Store, Tx,
+    cipher::Form,
     session::{Begin, Session},
 };
 use crate::error::{Error, Result, from_sqlite};
@@ -21,6 +22,7 @@ const IDLE_READERS: usize = 4;
 pub(crate) struct FileStore {
     path: PathBuf,
     durability: Durability,
+    form: Form,
     /// The one connection that writes, while the store is open.
     writer: Mutex<Option<Session>>,
     readers: Mutex<Vec<Session>>,
@@ -56,17 +58,18 @@ fn at_once<T>(lock: TryLockResult<T>) -> Result<T> {
 
 impl FileStore {
     /// Opens or creates the store. `durability` is the least that every write gets.
-    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
+    pub(crate) fn open(path: &Path, durability: Durability, form: Form) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             durability,
-            writer: Mutex::new(Some(Self::open_writer(path)?)),
+            writer: Mutex::new(Some(Self::open_writer(path, &form)?)),
+            form,
             readers: Mutex::new(Vec::new()),
             gate: RwLock::new(State::Open),
         })
     }
 
-    fn open_writer(path: &Path) -> Result<Session> {
+    fn open_writer(path: &Path, form: &Form) -> Result<Session> {
         let place = path.display().to_string();
         make_private(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -79,7 +82,7 @@ impl FileStore {
                 reason: "the file or its folder is read-only".into(),
             });
         }
-        Session::new(conn, place, true)
+        Session::new(conn, place, form, true)
     }
 
     fn writer(&self) -> MutexGuard<'_, Option<Session>> {
@@ -111,13 +114,13 @@ impl FileStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn =
             Connection::open_with_flags(&self.path, flags).map_err(|error| from_sqlite(&error, &place))?;
-        Session::new(conn, place, false)
+        Session::new(conn, place, &self.form, false)
     }
 }
 
 /// Makes a missing file for its owner's eyes only: the rows in it are not encrypted. SQLite gives its log
 /// the same mode. A failure is left to SQLite to tell.
-fn make_private(path: &Path) {
+pub(super) fn make_private(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -182,7 +185,7 @@ impl Store for FileStore {
 
     fn copy_to(&self, path: &Path) -> Result<()> {
         let _open = self.enter()?;
-        self.writer().as_ref().ok_or(Error::ShutDown)?.copy_to(path)
+        self.reader()?.copy_to(path)
     }
 
     fn release(&self) -> Result<()> {
@@ -193,7 +196,7 @@ impl Store for FileStore {
     fn reopen(&self) -> Result<()> {
         let mut state = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         if *state == State::Released {
-            *self.writer() = Some(Self::open_writer(&self.path)?);
+            *self.writer() = Some(Self::open_writer(&self.path, &self.form)?);
             *state = State::Open;
         }
         Ok(())
@@ -213,6 +216,12 @@ impl Session {
     }
 }
 
+/// In the name of a copy of the store as it was before it joined another mesh.
+pub(crate) const BEFORE_JOIN: &str = ".before-join-";
+
+/// In the name of a store that was moved out of the way.
+pub(crate) const ASIDE: &str = ".aside-";
+
 /// Moves a store that cannot be opened out of the way, with its log, and returns its new place.
 /// Called only when the user asks for it.
 pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
@@ -220,7 +229,7 @@ pub(crate) fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf> {
         let mut from = path.as_os_str().to_owned();
         from.push(suffix);
         let mut to = path.as_os_str().to_owned();
-        to.push(format!(".aside-{stamp}{suffix}"));
+        to.push(format!("{ASIDE}{stamp}{suffix}"));
         (PathBuf::from(from), PathBuf::from(to))
     };
     let failed = |error: std::io::Error| Error::StoreOpen {
@@ -246,7 +255,7 @@ mod tests {
     fn a_store_of_before_is_completed_and_others_are_seen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.db");
-        let open = || FileStore::open(&path, Durability::Process).unwrap();
+        let open = || FileStore::open(&path, Durability::Process, Form::Plain).unwrap();
         drop(open());
         rusqlite::Connection::open(&path)
             .unwrap()

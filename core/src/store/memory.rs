@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::{
     Durability, Foreign, Patience, Store, Tx,
+    cipher::Form,
     session::{Begin, Session},
 };
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ pub(crate) struct MemoryStore(Mutex<Option<Session>>);
 impl MemoryStore {
     /// An empty store.
     pub(crate) fn new() -> Result<Self> {
-        let session = Session::new(Connection::open_in_memory()?, ":memory:".into(), true)?;
+        let session = Session::new(Connection::open_in_memory()?, ":memory:".into(), &Form::Plain, true)?;
         Ok(Self(Mutex::new(Some(session))))
     }
 

@@ -34,8 +34,12 @@ pub(crate) mod keys {
     pub(crate) const FOUNDING: &str = "founding";
     /// Greatest entry clock seen in the mailbox: B10 peers read nothing at or below it.
     pub(crate) const LATEST_ENTRY: &str = "latestEntry";
-    /// Number of entries published by this installation.
+    /// How often this installation began to number its entries anew.
+    pub(crate) const STREAM: &str = "stream";
+    /// Number of entries published since then.
     pub(crate) const ENTRY_SEQ: &str = "entrySeq";
+    /// How many of them the snapshots of which epochs hold.
+    pub(crate) const HELD_ENTRIES: &str = "heldEntries";
     /// Fingerprint of the declared schema.
     pub(crate) const SCHEMA: &str = "schema";
     /// Wall time of the last sync whose every step was confirmed, ms.
@@ -119,11 +123,31 @@ impl Tx<'_> {
             keys::DEVICE_RECORD,
             keys::DEVICE_RECORD_MS,
             keys::OBSERVED,
+            keys::HELD_ENTRIES,
         ];
         seen.iter().try_for_each(|key| self.clear_meta(key))
     }
 
-    /// Counts the entries of this installation.
+    /// What an installation numbers its entries under: itself, until it has to begin anew.
+    pub(crate) fn stream(&self, install: &str) -> Result<String> {
+        Ok(match self.meta_number(keys::STREAM)?.unwrap_or(0) {
+            0 => install.to_owned(),
+            turn => format!("{install}.{turn}"),
+        })
+    }
+
+    /// Numbers that were given out go to nobody any more: from the next entry on they count anew, or peers would wait
+    /// for what never comes.
+    pub(super) fn begin_stream(&self) -> Result<()> {
+        if self.meta_number(keys::ENTRY_SEQ)?.is_none() {
+            return Ok(());
+        }
+        let turn = self.meta_number(keys::STREAM)?.unwrap_or(0) + 1;
+        self.set_meta(keys::STREAM, &turn.to_string())?;
+        self.clear_meta(keys::ENTRY_SEQ)
+    }
+
+    /// Counts the entries of a stream.
     pub(crate) fn next_entry_seq(&self) -> Result<u64> {
         let seq = self.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0) + 1;
         self.set_meta(keys::ENTRY_SEQ, &seq.to_string())?;

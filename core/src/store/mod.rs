@@ -7,9 +7,11 @@
 //! Every write is `BEGIN IMMEDIATE` and reads the device clock inside, so several processes may
 //! share one file.
 
+pub(crate) mod cipher;
 pub(crate) mod fields;
 mod file;
 mod graves;
+mod held;
 pub(crate) mod inspect;
 pub(crate) mod lease;
 mod memory;
@@ -19,6 +21,8 @@ mod prunable;
 pub(crate) mod quarantine;
 mod receipts;
 pub(crate) mod rows;
+#[cfg(feature = "sqlcipher")]
+pub(crate) mod sealed;
 mod session;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -30,7 +34,7 @@ mod suite;
 
 use std::{fmt, path::PathBuf};
 
-pub(crate) use file::{FileStore, set_aside};
+pub(crate) use file::{ASIDE, BEFORE_JOIN, FileStore, set_aside};
 pub(crate) use memory::MemoryStore;
 pub(crate) use session::{Foreign, Tx};
 #[cfg(feature = "simulation")]
@@ -81,7 +85,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// from both. Does nothing while a reader is in the way.
     fn checkpoint(&self) -> Result<()>;
 
-    /// Writes a copy of everything to a new file.
+    /// Writes a copy of everything that is committed to a new file. A store in a file allows that inside a write
+    /// transaction too, which keeps everybody else from writing meanwhile.
     fn copy_to(&self, path: &std::path::Path) -> Result<()>;
 
     /// Lets go of every file and lock for a while, when the calls under way are done. Calls after it

@@ -52,12 +52,40 @@ pub(crate) struct OutboxCount {
     pub(crate) oldest_ms: Option<u64>,
 }
 
+/// Who may know the row of an operation, as far as its writer could tell. Of several the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Known {
+    /// The row was there, as this device had made it.
+    Here,
+    /// The row was not there before: nobody else knows it.
+    Nowhere,
+    /// Others wrote to the row, or may have read it.
+    Elsewhere,
+}
+
+impl Known {
+    const fn code(self) -> u64 {
+        match self {
+            Known::Here => 0,
+            Known::Nowhere => 1,
+            Known::Elsewhere => 2,
+        }
+    }
+
+    const fn of_code(code: u64) -> Self {
+        match code {
+            0 => Known::Here,
+            1 => Known::Nowhere,
+            _ => Known::Elsewhere,
+        }
+    }
+}
+
 /// An operation that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Queued {
     pub(crate) op: Op,
-    /// The row was not there before: nobody else can know it.
-    pub(crate) is_new: bool,
+    pub(crate) known: Known,
 }
 
 /// Collects operations in the stored form.
@@ -67,20 +95,20 @@ pub(crate) struct OpWriter {
 }
 
 impl OpWriter {
-    pub(crate) fn push(&mut self, table: &Name, row_id: &Name, state: &RowState, is_new: bool) {
+    pub(crate) fn push(&mut self, table: &Name, row_id: &Name, state: &RowState, known: Known) {
         if self.pieces.last().is_none_or(|piece| piece.len() >= PIECE) {
             self.pieces.push(Vec::new());
         }
         if let Some(piece) = self.pieces.last_mut() {
             put_bytes(piece, table.as_bytes());
             put_bytes(piece, row_id.as_bytes());
-            put_varint(piece, u64::from(is_new));
+            put_varint(piece, known.code());
             state.write_record(piece);
         }
     }
 
     pub(crate) fn push_queued(&mut self, queued: &Queued) {
-        self.push(&queued.op.table, &queued.op.row_id, &queued.op.state, queued.is_new);
+        self.push(&queued.op.table, &queued.op.row_id, &queued.op.state, queued.known);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -227,6 +255,20 @@ impl Tx<'_> {
         self.add_pieces(seq, 0, &writer)
     }
 
+    /// Makes what waits in a copy of a store the copy's own: no name or number of the other one is used twice, and what
+    /// is new there may be known to others before it is published from here.
+    pub(crate) fn disown_outbox(&self) -> Result<()> {
+        for seq in self.all_records()? {
+            let mut ops = self.record_ops(seq)?;
+            for queued in &mut ops {
+                queued.known = Known::Elsewhere;
+            }
+            self.sql("UPDATE outbox SET entry_seq = NULL WHERE seq = ?1")?.execute([seq])?;
+            self.rewrite_record(seq, &ops)?;
+        }
+        Ok(())
+    }
+
     /// The operations of a record, one for each row: later states of a row are joined into the first.
     pub(crate) fn record_ops(&self, seq: i64) -> Result<Vec<Queued>> {
         let mut statement = self.sql("SELECT ops FROM outbox_ops WHERE seq = ?1 ORDER BY n")?;
@@ -239,15 +281,15 @@ impl Tx<'_> {
             while !reader.is_empty() {
                 let table = Name::from_wtf8(reader.bytes()?);
                 let row_id = Name::from_wtf8(reader.bytes()?);
-                let is_new = reader.varint()? > 0;
+                let known = Known::of_code(reader.varint()?);
                 let state = RowState::read_record(&mut reader)?;
                 let place = *places.entry((table.clone(), row_id.clone())).or_insert(ops.len());
                 match ops.get_mut(place) {
                     Some(queued) => {
                         merge::join(&mut queued.op.state, state, &|_| false);
-                        queued.is_new |= is_new;
+                        queued.known = queued.known.max(known);
                     }
-                    None => ops.push(Queued { op: Op { table, row_id, state }, is_new }),
+                    None => ops.push(Queued { op: Op { table, row_id, state }, known }),
                 }
             }
         }
@@ -296,6 +338,7 @@ impl Tx<'_> {
         self.sql("DELETE FROM outbox_ops")?.execute([])?;
         self.sql("DELETE FROM outbox")?.execute([])?;
         state.open_batch = None;
+        self.begin_stream()?;
         let turn = self.meta_number(keys::OUTBOX_TURN)?.unwrap_or(0) + 1;
         self.set_meta(keys::OUTBOX_TURN, &turn.to_string())
     }

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::{Durability, Patience, rows::TableInfo};
+use super::{Durability, Patience, cipher::Form, rows::TableInfo};
 use crate::{
     error::{Error, Result, from_sqlite},
     value::Name,
@@ -20,6 +20,10 @@ const APPLICATION_ID: i64 = 0x494e_5443;
 
 /// Format of the tables below.
 const FORMAT: i64 = 1;
+
+/// Stands in place of the format in a file that another one has replaced: see [`convert`](super::cipher).
+#[cfg(feature = "sqlcipher")]
+pub(super) const MOVED: i64 = 0x4d4f_5645;
 
 /// How long a write waits for another process, in milliseconds.
 const BUSY_MS: u64 = 10_000;
@@ -120,7 +124,7 @@ pub(crate) enum Foreign {
 
 impl Session {
     /// Prepares an opened connection; `writer` creates the tables of a new store.
-    pub(super) fn new(conn: Connection, place: String, writer: bool) -> Result<Self> {
+    pub(super) fn new(conn: Connection, place: String, form: &Form, writer: bool) -> Result<Self> {
         let session = Self {
             conn,
             place,
@@ -129,9 +133,10 @@ impl Session {
             has_touched_rows: Cell::new(false),
             known: Cell::default(),
         };
-        session.prepare(writer).map_err(|error| session.explain(error))?;
+        let explain = |error| form.explain(session.explain(error));
+        session.prepare(form, writer).map_err(explain)?;
         if writer {
-            session.foreign().map_err(|error| session.explain(error))?;
+            session.foreign().map_err(explain)?;
         }
         Ok(session)
     }
@@ -149,16 +154,22 @@ impl Session {
         }
     }
 
-    fn prepare(&self, writer: bool) -> Result<()> {
+    fn prepare(&self, form: &Form, writer: bool) -> Result<()> {
         let conn = &self.conn;
+        // Before anything else is asked of it.
+        #[cfg(feature = "sqlcipher")]
+        if let Form::Sealed(seal) = form {
+            seal.enter(conn, "main")?;
+        }
         conn.busy_timeout(Duration::from_millis(BUSY_MS))?;
         conn.set_prepared_statement_cache_capacity(256);
         // temp_store: Android has no temporary directory. secure_delete: freed pages are zeroed, so that
         // deleted payload does not linger. fullfsync: only Apple knows it, and only it reaches the platter.
         conn.execute_batch(
             "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL;
-             PRAGMA fullfsync = ON; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF;",
+             PRAGMA fullfsync = ON; PRAGMA trusted_schema = OFF;",
         )?;
+        conn.pragma_update(None, "cache_size", -i64::from(form.cache_kib()))?;
         if writer {
             conn.execute_batch("BEGIN IMMEDIATE")?;
             let outcome = self.check_and_create().and_then(|()| Ok(conn.execute_batch("COMMIT")?));
@@ -181,6 +192,8 @@ impl Session {
         if application == APPLICATION_ID {
             return match format {
                 ..=FORMAT => self.complete(),
+                #[cfg(feature = "sqlcipher")]
+                MOVED => Err(Error::StoreBusy),
                 found => Err(Error::StoreNewer { path: self.place.clone(), found, known: FORMAT }),
             };
         }

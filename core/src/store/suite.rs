@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{
-    Durability, FileStore, MemoryStore, Store,
+    Durability, FileStore, MemoryStore, Patience, Store,
+    cipher::Form,
     fields::WantedField,
-    outbox::{Binding, OpWriter},
+    outbox::{Binding, Known, OpWriter},
 };
 use crate::{
     clock::Clock,
@@ -39,7 +40,7 @@ fn put(store: &dyn Store, table: &Name, id: &Name, row: &RowState) {
 fn each_store(check: impl Fn(&dyn Store)) {
     check(&MemoryStore::new().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    check(&FileStore::open(&folder.path().join("a.db"), Durability::Process).unwrap());
+    check(&FileStore::open(&folder.path().join("a.db"), Durability::Process, Form::Plain).unwrap());
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn the_outbox_joins_the_states_of_a_row_and_keeps_its_binding() {
                 for (ts, value) in [(1, "1"), (3, "3"), (2, "2")] {
                     engine.clock.tick(ts);
                     let mut ops = OpWriter::default();
-                    ops.push(&"t".into(), &"r".into(), &state(ts, value), false);
+                    ops.push(&"t".into(), &"r".into(), &state(ts, value), Known::Here);
                     tx.append_to_open_batch(&mut engine, &ops, 100, 1000)?;
                 }
                 tx.set_engine(&engine)
@@ -134,7 +135,7 @@ fn the_outbox_joins_the_states_of_a_row_and_keeps_its_binding() {
                 assert_eq!(tx.outbox_count()?.oldest_ms, Some(100));
                 // A write after the window opens the next batch.
                 let mut ops = OpWriter::default();
-                ops.push(&"t".into(), &"s".into(), &tombstone(5), false);
+                ops.push(&"t".into(), &"s".into(), &tombstone(5), Known::Here);
                 engine.clock.tick(5);
                 tx.append_to_open_batch(&mut engine, &ops, 1100, 1000)?;
                 let closed = tx.closed_records(&engine, 9, -1, i64::MAX)?;
@@ -244,13 +245,81 @@ fn a_copy_holds_everything() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("copy.db");
         store.copy_to(&path).unwrap();
-        let copy: &dyn Store = &FileStore::open(&path, Durability::Process).unwrap();
+        let copy: &dyn Store = &FileStore::open(&path, Durability::Process, Form::Plain).unwrap();
         assert_eq!(copy.read_with(|tx| tx.row_count()).unwrap(), 1);
     });
 }
 
+/// As a store is reset: what is copied and what is cleared are the same.
+#[test]
+fn a_file_can_be_copied_inside_a_write_which_keeps_others_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("a.db"), folder.path().join("copy.db"));
+    let (store, other) = (open(&path).unwrap(), open(&path).unwrap());
+    let (store, other): (&dyn Store, &dyn Store) = (&store, &other);
+    put(store, &"t".into(), &"r".into(), &state(1, "1"));
+    store
+        .write_with(Durability::Process, |tx| {
+            store.copy_to(&copy)?;
+            let intruding =
+                other.write_patiently(Durability::Process, Patience::Hurries, |tx| tx.set_meta("late", "1"));
+            assert!(matches!(intruding, Err(Error::StoreBusy)), "{intruding:?}");
+            tx.clear_rows()
+        })
+        .unwrap();
+    let copy = open(&copy).unwrap();
+    let count = |store: &dyn Store| store.read_with(|tx| tx.row_count()).unwrap();
+    assert_eq!((count(store), count(&copy)), (0, 1));
+}
+
+#[test]
+fn what_waits_in_a_copy_has_no_name_and_no_number() {
+    each_store(|store| {
+        let binding = Binding { id: "chg_1".into(), clock: "5-0-n".parse().unwrap(), seq: 7 };
+        store
+            .write_with(Durability::Process, |tx| {
+                let mut ops = OpWriter::default();
+                ops.push(&"t".into(), &"r".into(), &state(1, "1"), Known::Nowhere);
+                let bound = tx.add_batch(&ops, 1, None)?;
+                tx.bind_record(bound, &binding)?;
+                // One that lost its name, and kept its number with nothing left to say.
+                let numbered = tx.add_batch(&ops, 1, None)?;
+                tx.bind_record(numbered, &binding)?;
+                tx.rewrite_record(numbered, &[])?;
+                tx.disown_outbox()?;
+                let records = tx.closed_records(&tx.engine()?, 9, -1, i64::MAX)?;
+                assert_eq!(records.len(), 1, "what says nothing and counts for nothing is gone");
+                assert_eq!((records[0].seq, &records[0].binding, records[0].number), (bound, &None, None));
+                let kept = tx.record_ops(bound)?;
+                assert_eq!(
+                    (kept.len(), kept[0].known, &kept[0].op.state),
+                    (1, Known::Elsewhere, &state(1, "1"))
+                );
+                Ok(())
+            })
+            .unwrap();
+    });
+}
+
+#[test]
+fn numbers_of_an_outbox_that_was_emptied_are_not_gone_on_from() {
+    each_store(|store| {
+        store
+            .write_with(Durability::Process, |tx| {
+                let mut engine = tx.engine()?;
+                tx.clear_outbox(&mut engine)?;
+                assert_eq!(tx.stream("i")?, "i", "no number was given out");
+                assert_eq!((tx.next_entry_seq()?, tx.next_entry_seq()?), (1, 2));
+                tx.clear_outbox(&mut engine)?;
+                assert_eq!((tx.stream("i")?.as_str(), tx.next_entry_seq()?), ("i.1", 1));
+                Ok(())
+            })
+            .unwrap();
+    });
+}
+
 fn open(path: &Path) -> Result<FileStore> {
-    FileStore::open(path, Durability::Process)
+    FileStore::open(path, Durability::Process, Form::Plain)
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
         coverage::{Coverage, Frontier},
         device::DeviceRecord,
         layout::is_change_name,
-        manifest::{Manifest, Next, Pointer},
+        manifest::{Manifest, Next, Pointer, coverage_of},
         snapshot::{Preamble, SnapshotWriter},
     },
 };
@@ -142,7 +142,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     let body = draft.body.take().ok_or(Error::Cancelled)?.into_body()?;
     link.adapter.write_file(&path, body).await?;
     // After the snapshot: whoever takes the one for the other must find both.
-    let coverage_path = format!("{}/{}", link.layout.mainline(), name.replacen("snapshot-", "coverage-", 1));
+    let coverage_path = coverage_of(&path);
     let coverage = Coverage {
         epoch: epoch + 1,
         snapshot_path: path.clone(),
@@ -217,6 +217,8 @@ struct Draft {
     /// Names of the change files that it holds, sorted.
     covered: Vec<String>,
     rows: u64,
+    /// Entries of ours in it.
+    entries: u64,
     frontiers: Vec<Frontier>,
     is_anchored: bool,
     /// Delete clocks in it.
@@ -290,6 +292,7 @@ fn draft(
             collection,
             covered,
             rows,
+            entries: tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0),
             frontiers,
             is_anchored,
             held,
@@ -356,6 +359,8 @@ fn settle(ctx: &Context, former: &Manifest, next: &Manifest, draft: &Draft) -> R
     ctx.write(|tx| {
         tx.set_meta(keys::EPOCH, &next.epoch.to_string())?;
         honesty::remember(tx, next)?;
+        let stream = tx.stream(&ctx.install)?;
+        tx.note_held(&stream, next.epoch, draft.entries)?;
         if let Some(floor) = &next.floor {
             tx.set_floor(floor)?;
         }

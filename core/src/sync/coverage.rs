@@ -78,8 +78,11 @@ fn settle(ctx: &Context, tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) 
     tx.join_frontiers(&coverage.frontiers)?;
     if coverage.is_anchored {
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
+    } else {
+        let stream = tx.stream(&ctx.install)?;
+        tx.note_held_by((&ctx.device_id(), &stream), manifest.epoch, &coverage.frontiers)?;
     }
-    stale::confirm_covered(ctx, tx, &coverage.covered, &coverage.frontiers)?;
+    stale::confirm_covered(ctx, tx, &coverage.covered, (&coverage.frontiers, coverage.is_anchored))?;
     if let Some(floor) = &manifest.floor {
         tx.set_floor(floor)?;
     }

@@ -7,6 +7,7 @@ use crate::{
     mailbox::MailboxErrorKind,
     store::{Tx, meta::keys},
     wire::{
+        coverage::Frontier,
         device::{DeviceRecord, Observed},
         layout::is_usable_device_id,
         manifest::Manifest,
@@ -26,7 +27,7 @@ pub(super) async fn introduce(ctx: &Context, link: &Link, mesh_id: &str) -> Resu
     let now_ms = ctx.host.now_ms();
     let device_id = ctx.device_id().into_owned();
     let mut record = DeviceRecord::new(&device_id, now_ms);
-    record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    record.describe(mesh_id, ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
     if link.codec.is_sealed() {
         let envelope = link
             .codec
@@ -63,7 +64,12 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
             epoch: tx.meta_number(keys::EPOCH)?.unwrap_or(0),
             pending: tx.outbox_count()?.records,
             clock: tx.engine()?.clock,
-            published: (ctx.install.clone(), tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
+            published: (tx.stream(&ctx.install)?, tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0)),
+            merged: match tx.meta(keys::FOREIGN_EPOCH)? {
+                // After another client's compaction a frontier may have passed over entries that are lost.
+                Some(_) => Vec::new(),
+                None => tx.frontiers()?,
+            },
         };
         Ok((tx.meta(keys::DEVICE_RECORD)?, tx.meta_number(keys::DEVICE_RECORD_MS)?, here))
     })?;
@@ -91,6 +97,7 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
         }
     }
     record.set_seen(now_ms);
+    record.set_merged(&here.merged);
     // Before the others can learn of it: whether the answer to the upload comes or not, it is true.
     if let Some(watermark) = record.observed_watermark() {
         ctx.write(|tx| tx.set_meta(keys::OBSERVED, &watermark.to_string()))?;
@@ -104,10 +111,12 @@ struct Here {
     pending: u64,
     clock: DeviceClock,
     published: (String, u64),
+    merged: Vec<Frontier>,
 }
 
 fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &Here, now_ms: u64) -> bool {
-    let described = record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    let (name, device_type) = (ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    let described = record.describe(&manifest.mesh_id, name, device_type);
     let merged = manifest.epoch > 0 && here.epoch == manifest.epoch && here.pending == 0;
     // Every clock that is issued from here on is greater than the device clock.
     let reached =
@@ -124,6 +133,22 @@ fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &
         record.observe(&observed, now_ms)
     };
     described || observed
+}
+
+/// The record of a device.
+pub(crate) async fn record(link: &Link, device_id: &str) -> Result<DeviceRecord> {
+    let unknown = || Error::invalid("device", format!("the mesh has no device {device_id}"));
+    // The id stands in a path.
+    if !is_usable_device_id(device_id) {
+        return Err(unknown());
+    }
+    let path = link.layout.device(device_id);
+    match link.adapter.read_file(&path).await {
+        Ok(bytes) => DeviceRecord::parse(&bytes)
+            .map_err(|fault| Error::invalid("device", format!("its record cannot be read: {fault}"))),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => Err(unknown()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Marks a device as one that will not come back.

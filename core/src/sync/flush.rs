@@ -18,7 +18,7 @@ use crate::{
     store::{
         Durability, Tx,
         meta::EngineState,
-        outbox::{Binding, OpWriter, OutboxRecord, Queued},
+        outbox::{Binding, Known, OpWriter, OutboxRecord, Queued},
     },
     wire::{
         change::{self, EntryHead},
@@ -185,6 +185,8 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
 struct Upload {
     record: i64,
     binding: Binding,
+    /// What its number counts in.
+    stream: String,
     name: String,
     body: Vec<u8>,
     size: u64,
@@ -210,7 +212,7 @@ fn prepare(
     (after, until): (i64, i64),
 ) -> Result<Round> {
     let now_ms = ctx.host.now_ms();
-    let (bound, until) = ctx.store.write_with(Durability::Power, |tx| {
+    let (bound, until, stream) = ctx.store.write_with(Durability::Power, |tx| {
         let mut engine = tx.engine()?;
         engine.open_batch = None;
         let until = split_large(tx, &engine, after, until)?;
@@ -233,11 +235,11 @@ fn prepare(
             }
         }
         tx.set_engine(&engine)?;
-        Ok((bound, until))
+        Ok((bound, until, tx.stream(&ctx.install)?))
     })?;
     let mut uploads = Vec::new();
     for (record, binding, again, ops) in bound {
-        uploads.push(encode(ctx, link, mesh_id, &record, binding, again, &ops)?);
+        uploads.push(encode(ctx, link, (mesh_id, &stream), &record, binding, again, &ops)?);
     }
     Ok(Round { uploads, until })
 }
@@ -266,7 +268,7 @@ fn bind(
 fn encode(
     ctx: &Context,
     link: &Link,
-    mesh_id: &str,
+    (mesh_id, stream): (&str, &str),
     record: &OutboxRecord,
     binding: Binding,
     again: bool,
@@ -279,7 +281,7 @@ fn encode(
         device: &ctx.device,
         clock: &binding.clock,
         seq: binding.seq,
-        install: &ctx.install,
+        install: stream,
         part: record.part,
     };
     let payload = change::encode(&head, ops.iter().map(|queued| &queued.op));
@@ -289,7 +291,7 @@ fn encode(
         .map_err(|_| Error::EntryTooLarge { size: u64::MAX, limit: u64::MAX })?;
     let name = change_name(&binding.clock.to_string(), &binding.id);
     let size = body.len() as u64;
-    Ok(Upload { record: record.seq, binding, name, body, size, again })
+    Ok(Upload { record: record.seq, binding, stream: stream.to_owned(), name, body, size, again })
 }
 
 /// Replaces records that are too large for one file by parts, all in this transaction. Gives the last record
@@ -353,13 +355,13 @@ fn confirm(ctx: &Context, upload: &Upload) -> Result<i64> {
     let now_ms = ctx.host.now_ms();
     ctx.write(|tx| {
         tx.add_receipt(&upload.name)?;
-        tx.note_entries(&ctx.device_id(), &ctx.install, &[upload.binding.seq], false)?;
+        tx.note_entries(&ctx.device_id(), &upload.stream, &[upload.binding.seq], false)?;
         let mut next = -1;
         // Another process that published at the same time may have been faster.
         if upload.again && tx.has_record(upload.record)? {
             let mut ops = OpWriter::default();
             for Queued { op, .. } in tx.record_ops(upload.record)? {
-                ops.push(&op.table, &op.row_id, &op.state, false);
+                ops.push(&op.table, &op.row_id, &op.state, Known::Elsewhere);
             }
             next = tx.add_batch(&ops, now_ms, None)?;
         }

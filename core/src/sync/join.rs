@@ -9,9 +9,9 @@ use crate::{
     events::Event,
     host::ids,
     store::{
-        Tx,
+        BEFORE_JOIN, Tx,
         meta::{EngineState, keys},
-        outbox::OpWriter,
+        outbox::{Known, OpWriter},
     },
     wire::manifest::Manifest,
 };
@@ -44,29 +44,19 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
         Some(_) => {}
     }
     let policy = ctx.settings.join_policy;
-    let (rows, queued) = ctx.read(|tx| Ok((tx.row_count()?, tx.outbox_count()?.records)))?;
-    ctx.emit(&Event::JoinExistingMesh {
-        previous_mesh_id: previous.clone().unwrap_or_default(),
-        next_mesh_id: next.to_owned(),
-        policy: match policy {
-            JoinPolicy::ResetToRemote => "reset-to-remote",
-            JoinPolicy::MergeWithRemote => "merge-with-remote",
-        },
-        local_row_count: rows,
-        queued_change_count: queued,
-    });
-    if policy == JoinPolicy::ResetToRemote
-        && rows > 0
-        && let Some(path) = ctx.store.path()
-    {
-        let stamp = ids::uuid_v7(&*ctx.host);
-        let copy = PathBuf::from(format!("{}.before-join-{stamp}", path.display()));
-        ctx.store.copy_to(&copy)?;
-        tracing::warn!(target: "interocitor", copy = %copy.display(), "joining another mesh: the former rows were copied");
-    }
-    ctx.write(|tx| {
+    let stamp = ids::uuid_v7(&*ctx.host);
+    // Copied inside the transaction that clears: what anybody writes meanwhile comes before both, or after both.
+    let (rows, queued) = ctx.write(|tx| {
+        let counts = (tx.row_count()?, tx.outbox_count()?.records);
         let mut engine = tx.engine()?;
         if policy == JoinPolicy::ResetToRemote {
+            if counts.0 > 0
+                && let Some(path) = ctx.store.path()
+            {
+                let copy = PathBuf::from(format!("{}{BEFORE_JOIN}{stamp}", path.display()));
+                ctx.store.copy_to(&copy)?;
+                tracing::warn!(target: "interocitor", copy = %copy.display(), "joining another mesh: the former rows were copied");
+            }
             tx.clear_rows()?;
             tx.clear_outbox(&mut engine)?;
             let turn = tx.meta_number(keys::OUTBOX_TURN)?.unwrap_or(0);
@@ -78,8 +68,20 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
         }
         engine.member = true;
         tx.set_engine(&engine)?;
-        become_member(tx, link, next, proven)
-    })
+        become_member(tx, link, next, proven)?;
+        Ok(counts)
+    })?;
+    ctx.emit(&Event::JoinExistingMesh {
+        previous_mesh_id: previous.clone().unwrap_or_default(),
+        next_mesh_id: next.to_owned(),
+        policy: match policy {
+            JoinPolicy::ResetToRemote => "reset-to-remote",
+            JoinPolicy::MergeWithRemote => "merge-with-remote",
+        },
+        local_row_count: rows,
+        queued_change_count: queued,
+    });
+    Ok(())
 }
 
 fn become_member(tx: &Tx<'_>, link: &Link, mesh_id: &str, proven: bool) -> Result<()> {
@@ -92,20 +94,20 @@ fn become_member(tx: &Tx<'_>, link: &Link, mesh_id: &str, proven: bool) -> Resul
 /// known to the mesh.
 pub(crate) fn queue_all(tx: &Tx<'_>, engine: &mut EngineState, now_ms: u64) -> Result<()> {
     tx.clear_outbox(engine)?;
-    add_all(tx, now_ms, true)
+    add_all(tx, now_ms, Known::Nowhere)
 }
 
 /// Queues all rows behind what waits already: the mailbox lost them.
 pub(super) fn queue_again(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
-    add_all(tx, now_ms, false)
+    add_all(tx, now_ms, Known::Elsewhere)
 }
 
-fn add_all(tx: &Tx<'_>, now_ms: u64, are_new: bool) -> Result<()> {
+fn add_all(tx: &Tx<'_>, now_ms: u64, known: Known) -> Result<()> {
     let mut ops = OpWriter::default();
     let mut rows = 0;
     for table in tx.tables()? {
         tx.each_row(&table, |_, row_id, state| {
-            ops.push(&table.name, &row_id, &state, are_new);
+            ops.push(&table.name, &row_id, &state, known);
             rows += 1;
             if rows == ROWS_PER_RECORD {
                 tx.add_batch(&std::mem::take(&mut ops), now_ms, None)?;

@@ -13,7 +13,7 @@ use super::{
     page::{self, Merged, Merger, Prepared},
     progress::Phase,
     spool::{Spool, download},
-    stale::{self, Awaited, Place},
+    stale::{self, Awaited, Place, Terms},
 };
 use crate::{
     clock::Clock,
@@ -21,11 +21,13 @@ use crate::{
     events::Event,
     local::{self, RowWrite, Writer},
     merge,
+    row::RowState,
     store::{
         Durability, Tx,
         meta::{EngineState, keys},
-        outbox::OpWriter,
+        outbox::{Known, OpWriter},
     },
+    value::Name,
     wire::{
         WireError,
         change::Op,
@@ -147,13 +149,29 @@ fn adopt_in(
     spool: Spool,
 ) -> Result<Merged, Stopped> {
     let kept = tx.floor()?;
+    let settled_at = kept.clone();
     // A floor that fell was dropped by a compactor that knows none: what it brings back stays collected.
     let (rising, held) = match (&manifest.floor, &kept) {
         (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
         _ => (None, kept),
     };
-    let stripped = rising.map_or(Ok(Stripped::default()), |floor| strip_below(tx, floor))?;
-    let mut awaited = if rising.is_some() { Awaited::of(tx)? } else { Awaited::default() };
+    let promised = device::observed_watermark(tx)?;
+    let is_expired = rising.is_some_and(|floor| promised.as_ref().is_none_or(|seen| seen < floor));
+    let mut awaited = if rising.is_some() { Awaited::of(tx, &ctx.device)? } else { Awaited::default() };
+    let stripped = match rising {
+        Some(floor) => {
+            // A compactor of ours waits for what it was promised; another one may have overlooked anything.
+            let is_ours = manifest.tells_coverage();
+            let from = if is_ours { settled_at.max(promised) } else { settled_at };
+            let may_miss = is_expired || !is_ours;
+            strip_below(tx, floor, |place, state| {
+                if may_miss {
+                    awaited.lose(place, own_part(state, &ctx.device, from.as_ref(), floor));
+                }
+            })?
+        }
+        None => Stripped::default(),
+    };
     let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
     let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
         ctx.progress.add(0, rows.len() as u64, 0);
@@ -172,7 +190,7 @@ fn adopt_in(
     finish(
         ctx,
         tx,
-        &Adopted { manifest, head: &head, greatest, awaited, rising, cut: stripped.cut },
+        Adopted { manifest, head: &head, greatest, awaited, rising, is_expired, cut: stripped.cut },
         &mut merged,
     )?;
     key::remember(tx, link, &manifest.mesh_id)?;
@@ -185,20 +203,22 @@ struct Adopted<'a> {
     manifest: &'a Manifest,
     head: &'a SnapshotHead,
     greatest: Option<Clock>,
-    /// What it says of rows with unpublished work.
+    /// What it says of rows with stale work.
     awaited: Awaited,
     /// Its floor, where that holds from now on.
     rising: Option<&'a Clock>,
+    /// The mesh did not wait for this device.
+    is_expired: bool,
     /// Rows that lost something to the floor.
     cut: HashSet<Place>,
 }
 
 /// Takes over what a snapshot says besides its rows, and settles unpublished work.
-fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged) -> Result<()> {
-    let Adopted { manifest, head, greatest, awaited, rising, cut } = adopted;
+fn finish(ctx: &Context, tx: &Tx<'_>, adopted: Adopted<'_>, merged: &mut Merged) -> Result<()> {
+    let Adopted { manifest, head, greatest, awaited, rising, is_expired, cut } = adopted;
     let now_ms = ctx.host.now_ms();
     let mut engine = tx.engine()?;
-    if let Some(clock) = greatest {
+    if let Some(clock) = &greatest {
         page::receive(&mut engine, clock, now_ms, &mut merged.notices);
     }
     if head.ours {
@@ -206,19 +226,21 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
         tx.join_frontiers(&head.frontiers)?;
         if head.is_anchored {
             tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
+        } else {
+            let stream = tx.stream(&ctx.install)?;
+            tx.note_held_by((&ctx.device_id(), &stream), manifest.epoch, &head.frontiers)?;
         }
         tx.settle_receipts(&head.covered)?;
-        stale::confirm_covered(ctx, tx, &head.covered, &head.frontiers)?;
+        stale::confirm_covered(ctx, tx, &head.covered, (&head.frontiers, head.is_anchored))?;
     } else {
         tx.anchor_streams()?;
         tx.set_meta(keys::FOREIGN_EPOCH, &manifest.epoch.to_string())?;
     }
     if let Some(floor) = rising {
         tx.set_floor(floor)?;
-        engine.floor = Some((*floor).clone());
-        let is_expired = device::observed_watermark(tx)?.is_none_or(|seen| seen < **floor);
-        let too_late = |place: &Place| is_expired && cut.contains(place);
-        let settled = stale::settle(tx, &mut engine, floor, awaited, &too_late, now_ms)?;
+        let terms = Terms { floor, is_told: head.ours, is_expired, cut: &cut };
+        let settled = stale::settle(tx, &mut engine, &terms, awaited, now_ms)?;
+        engine.floor = Some(above_next(floor, manifest.watermark.as_ref()));
         merged.notices.extend(settled.notices);
         if !settled.gone.is_empty() {
             // What others wrote to such a row since is in files that still lie there: they are read again.
@@ -233,6 +255,7 @@ fn finish(ctx: &Context, tx: &Tx<'_>, adopted: &Adopted<'_>, merged: &mut Merged
             }
         }
         publish(ctx, tx, &mut engine, &settled.again, merged)?;
+        engine.floor = Some(floor.clone());
     }
     if !head.ours {
         publish_kept_deletes(tx, now_ms)?;
@@ -266,7 +289,7 @@ fn publish_kept_deletes(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
     for table in tx.tables()? {
         tx.each_row(&table, |_, row_id, state| {
             if state.is_live() && state.deleted > floor {
-                ops.push(&table.name, &row_id, &state, false);
+                ops.push(&table.name, &row_id, &state, Known::Elsewhere);
             }
             Ok(())
         })?;
@@ -321,8 +344,24 @@ struct Stripped {
     emptied: Vec<Place>,
 }
 
-/// Takes every clock at or below the floor out of the local rows.
-fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
+/// What is written again has to be above all that the next floors can be, also where a wall clock is slow: the mesh
+/// does not wait for a device before it acknowledged. A millisecond is more than compactors go on by counting.
+fn above_next(floor: &Clock, watermark: Option<&Clock>) -> Clock {
+    let next = watermark.map_or(floor, |watermark| watermark.max(floor));
+    Clock { ts: next.ts + 1, counter: 0, node: next.node.clone() }
+}
+
+/// What a row has of one device between what is settled already and the floor.
+fn own_part(state: &RowState, device: &Name, above: Option<&Clock>, floor: &Clock) -> RowState {
+    let is_meant = |clock: &Clock| clock.node == *device && clock <= floor && Some(clock) > above;
+    RowState {
+        deleted: state.deleted.clone().filter(is_meant),
+        cells: state.cells.iter().filter(|cell| is_meant(&cell.clock)).cloned().collect(),
+    }
+}
+
+/// Takes every clock at or below the floor out of the local rows; `lose` is told of each row that has one.
+fn strip_below(tx: &Tx<'_>, floor: &Clock, mut lose: impl FnMut(&Place, &RowState)) -> Result<Stripped> {
     let Stripped { mut cut, mut emptied } = Stripped::default();
     for table in tx.tables()? {
         let mut stripped = Vec::new();
@@ -330,13 +369,14 @@ fn strip_below(tx: &Tx<'_>, floor: &Clock) -> Result<Stripped> {
             let before = state.clone();
             merge::strip(&mut state, floor);
             if state != before {
-                stripped.push((rid, row_id, state));
+                let place = (table.name.clone(), row_id);
+                lose(&place, &before);
+                stripped.push((rid, place, state));
             }
             Ok(())
         })?;
-        for (rid, row_id, state) in stripped {
-            tx.put_row(&table, &row_id, Some(rid), &state)?;
-            let place = (table.name.clone(), row_id);
+        for (rid, place, state) in stripped {
+            tx.put_row(&table, &place.1, Some(rid), &state)?;
             if state.cells.is_empty() && state.deleted.is_none() {
                 emptied.push(place.clone());
             }

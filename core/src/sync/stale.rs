@@ -1,5 +1,5 @@
-//! Stale work: what was written here, never published, and is at or below a floor that was adopted, where
-//! everybody else takes the snapshot for the state.
+//! Stale work: what was written here and is at or below a floor that was adopted, where everybody else takes the
+//! snapshot for the state; never published, or published and overlooked by whoever wrote the snapshot.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::{
     store::{
         Tx,
         meta::EngineState,
-        outbox::{Binding, Queued},
+        outbox::{Binding, Known, Queued},
     },
     value::{Name, Value},
     wire::{coverage::Frontier, layout::change_name},
@@ -23,28 +23,48 @@ use crate::{
 /// A row by table and id.
 pub(super) type Place = (Name, Name);
 
-/// The rows that unpublished work is about, and what an adopted snapshot says of them.
+/// The rows that stale work may be about, and what an adopted snapshot says of them.
 #[derive(Debug, Default)]
-pub(super) struct Awaited(HashMap<Place, Option<RowState>>);
+pub(super) struct Awaited {
+    rows: HashMap<Place, Option<RowState>>,
+    /// Rows in which others wrote, as far as this store knew before it adopted the snapshot.
+    shared: HashSet<Place>,
+    /// What the floor took of this device's own work, published or not.
+    cut: HashMap<Place, RowState>,
+}
 
 impl Awaited {
-    /// Everything in the outbox.
-    pub(super) fn of(tx: &Tx<'_>) -> Result<Self> {
-        let mut places = HashMap::new();
+    /// Everything in the outbox. To be asked before the floor takes anything.
+    pub(super) fn of(tx: &Tx<'_>, device: &Name) -> Result<Self> {
+        let mut awaited = Self::default();
         for record in tx.all_records()? {
             for Queued { op, .. } in tx.record_ops(record)? {
-                places.insert((op.table, op.row_id), None);
+                awaited.rows.insert((op.table, op.row_id), None);
             }
         }
-        Ok(Self(places))
+        for place in awaited.rows.keys() {
+            let Some(table) = tx.table(&place.0)? else { continue };
+            if tx.row(&table, &place.1)?.is_some_and(|stored| !stored.state.is_of(device)) {
+                awaited.shared.insert(place.clone());
+            }
+        }
+        Ok(awaited)
+    }
+
+    /// Notes what the floor takes of a row.
+    pub(super) fn lose(&mut self, place: &Place, own: RowState) {
+        if own.deleted.is_some() || !own.cells.is_empty() {
+            self.rows.entry(place.clone()).or_default();
+            self.cut.insert(place.clone(), own);
+        }
     }
 
     /// Notes a row of the snapshot.
     pub(super) fn meet(&mut self, table: &Name, row_id: &Name, state: &RowState) {
-        if self.0.is_empty() {
+        if self.rows.is_empty() {
             return;
         }
-        if let Some(known) = self.0.get_mut(&(table.clone(), row_id.clone())) {
+        if let Some(known) = self.rows.get_mut(&(table.clone(), row_id.clone())) {
             *known = Some(state.clone());
         }
     }
@@ -55,10 +75,13 @@ pub(super) fn confirm_covered(
     ctx: &Context,
     tx: &Tx<'_>,
     covered: &[String],
-    frontiers: &[Frontier],
+    (frontiers, is_anchored): (&[Frontier], bool),
 ) -> Result<()> {
     let device = ctx.device_id();
-    let read = frontiers.iter().find(|known| known.device == *device && known.install == ctx.install);
+    let stream = tx.stream(&ctx.install)?;
+    // Behind a compaction by another client, the numbers go on beyond entries that nobody may have read.
+    let of_us = |known: &&Frontier| !is_anchored && known.device == *device && known.install == stream;
+    let read = frontiers.iter().find(of_us);
     let covered: HashSet<&str> = covered.iter().map(String::as_str).collect();
     for (record, Binding { id, clock, seq }) in tx.bound_records()? {
         let name = change_name(&clock.to_string(), &id);
@@ -99,42 +122,74 @@ pub(super) struct Settled {
     pub(super) notices: Vec<Event>,
 }
 
-/// All unpublished work on one row.
+/// All stale work on one row.
 #[derive(Debug, Default)]
 struct Work {
     state: RowState,
-    /// The row was made by it: nobody else can know it.
-    is_new: bool,
+    /// Who may know the row; nothing where all of the work was published.
+    known: Option<Known>,
+    /// What was not published builds on what the floor took.
+    is_below: bool,
 }
 
-/// Decides about all unpublished work after the floor rose: a row that the snapshot has, or that nobody else ever
+/// What has to be known of an adopted snapshot to settle stale work.
+#[derive(Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) floor: &'a Clock,
+    /// The snapshot tells which entries its writer had read.
+    pub(super) is_told: bool,
+    /// The mesh did not wait for this device: rows that lost something were perhaps deleted meanwhile.
+    pub(super) is_expired: bool,
+    /// Rows that lost something.
+    pub(super) cut: &'a HashSet<Place>,
+}
+
+/// Decides about all stale work after the floor rose: a row that the snapshot has, or that nobody else ever
 /// knew, is written again; a row that the others knew and that is gone was deleted, and the work on it is put aside.
-/// `too_late` tells of rows that lost what they were here, on a device that the mesh did not wait for any more.
 pub(super) fn settle(
     tx: &Tx<'_>,
     engine: &mut EngineState,
-    floor: &Clock,
-    awaited: &Awaited,
-    too_late: &dyn Fn(&Place) -> bool,
+    terms: &Terms<'_>,
+    awaited: Awaited,
     now_ms: u64,
 ) -> Result<Settled> {
     // What is put aside must not be joined by later writes of its batch.
     engine.open_batch = None;
     let records = tx.all_records()?;
+    let bound: HashSet<i64> = tx.bound_records()?.into_iter().map(|(record, _)| record).collect();
     let mut work: BTreeMap<Place, Work> = BTreeMap::new();
     for record in &records {
-        for Queued { op, is_new } in tx.record_ops(*record)? {
-            let known = work.entry((op.table, op.row_id)).or_default();
-            merge::join(&mut known.state, op.state, &|_| false);
-            known.is_new |= is_new;
+        for Queued { op, mut known } in tx.record_ops(*record)? {
+            let place = (op.table, op.row_id);
+            // Its upload may have arrived, and only a snapshot of ours would tell.
+            if awaited.shared.contains(&place) || bound.contains(record) && !terms.is_told {
+                known = Known::Elsewhere;
+            }
+            let work = work.entry(place).or_default();
+            merge::join(&mut work.state, op.state, &|_| false);
+            work.known = work.known.max(Some(known));
         }
+    }
+    for work in work.values_mut() {
+        work.is_below = is_below(&work.state, terms.floor);
+    }
+    for (place, own) in awaited.cut {
+        merge::join(&mut work.entry(place).or_default().state, own, &|_| false);
     }
     let mut settled = Settled::default();
     for (place, work) in work {
-        let snapshot = awaited.0.get(&place).and_then(Option::as_ref);
-        let is_touched = too_late(&place) || is_below(&work.state, floor);
-        if snapshot.is_some() || work.is_new || !is_touched {
-            settled.again.extend(rewrite(&place, &work.state, snapshot, floor));
+        let snapshot = awaited.rows.get(&place).and_then(Option::as_ref);
+        let is_new = work.known == Some(Known::Nowhere);
+        let lives = match work.known {
+            // What came later than the floor keeps the row alive, whatever the snapshot overlooked.
+            None => is_live(tx, &place)?,
+            Some(_) => {
+                let is_late = terms.is_expired && terms.cut.contains(&place);
+                !is_late && !work.is_below
+            }
+        };
+        if snapshot.is_some() || is_new || lives {
+            settled.again.extend(rewrite(&place, &work.state, snapshot, terms.floor));
             continue;
         }
         let (table, row_id) = &place;
@@ -144,7 +199,9 @@ pub(super) fn settle(
                 .notices
                 .push(Event::WriteQuarantined { table: table.to_string(), row_id: row_id.to_string() });
         }
-        settled.gone.push(place);
+        if work.known.is_some() {
+            settled.gone.push(place);
+        }
     }
     if settled.gone.is_empty() {
         return Ok(settled);
@@ -162,6 +219,11 @@ pub(super) fn settle(
         }
     }
     Ok(settled)
+}
+
+fn is_live(tx: &Tx<'_>, (table, row_id): &Place) -> Result<bool> {
+    let Some(table) = tx.table(table)? else { return Ok(false) };
+    Ok(tx.row(&table, row_id)?.is_some_and(|stored| stored.state.is_live()))
 }
 
 /// Whether work builds on what stood at or below the floor: on columns of the row as it was, and not on its deletion,

@@ -370,17 +370,38 @@ pub(crate) fn leading_surrogate(bytes: &[u8]) -> Option<u16> {
 /// and lone surrogates are escaped.
 pub(crate) fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
     out.push(b'"');
+    write_escaped(out, wtf8);
+    out.push(b'"');
+}
+
+/// Bytes that may not stand for themselves inside a JSON string; `ed` begins surrogates, among others.
+const IS_SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[0xed] = true;
+    table
+};
+
+/// Writes what stands between the quotes of a JSON string.
+pub(crate) fn write_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
     let mut plain = 0;
     let mut at = 0;
-    while at < wtf8.len() {
+    while let Some(run) = wtf8[at..].iter().position(|&byte| IS_SPECIAL[usize::from(byte)]) {
+        at += run;
         let byte = wtf8[at];
         let step = match byte {
-            0..=0x1f | b'"' | b'\\' => 1,
             0xed if leading_surrogate(&wtf8[at..]).is_some() => 3,
-            _ => {
+            0xed => {
                 at += 1;
                 continue;
             }
+            _ => 1,
         };
         out.extend_from_slice(&wtf8[plain..at]);
         match byte {
@@ -396,7 +417,6 @@ pub(crate) fn write_string(out: &mut Vec<u8>, wtf8: &[u8]) {
         plain = at;
     }
     out.extend_from_slice(&wtf8[plain..]);
-    out.push(b'"');
 }
 
 /// Writes `\uxxxx` in lowercase.

@@ -278,8 +278,11 @@ fn write_op_start(out: &mut Vec<u8>, kind: &str, op: &Op) {
 }
 
 pub(super) fn write_clock(out: &mut Vec<u8>, clock: &Clock) {
+    out.push(b'"');
+    clock.write_time(out);
     // Only the node can need escapes.
-    scan::write_string(out, &clock.to_wtf8());
+    scan::write_escaped(out, clock.node.as_bytes());
+    out.push(b'"');
 }
 
 /// Writes `{column: {value, hlc}}`.

@@ -1,7 +1,7 @@
 //! `devices/<id>.json`: what a device tells the others about itself.
 
-use super::{CLIENT, WireError, iso_time, parse_iso_time, record::Record};
-use crate::clock::Clock;
+use super::{CLIENT, WireError, coverage::Frontier, iso_time, parse_iso_time, record::Record};
+use crate::{clock::Clock, value::Value};
 
 /// A device record; fields we do not know are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,19 @@ impl DeviceRecord {
         self.0.set_integer("published", entries);
     }
 
+    /// The number up to which every entry of an installation is merged there. Ours alone, others ignore it.
+    pub(crate) fn merged_of(&self, install: &str) -> Option<u64> {
+        self.0.record("merged")?.integer(install)
+    }
+
+    pub(crate) fn set_merged(&mut self, frontiers: &[Frontier]) {
+        let mut merged = Record::default();
+        for frontier in frontiers {
+            merged.set_integer(&frontier.install, frontier.upto);
+        }
+        self.0.set("merged", Value::from_raw(&merged.compact()));
+    }
+
     pub(crate) fn set_seen(&mut self, now_ms: u64) {
         self.0.set_text("lastSeenAt", &iso_time(now_ms));
     }
@@ -107,9 +120,15 @@ impl DeviceRecord {
         self.0.set_text("keyProof", envelope);
     }
 
-    /// Sets who this is; returns whether anything changed.
-    pub(crate) fn describe(&mut self, name: Option<&str>, device_type: Option<&str>) -> bool {
+    /// The mesh that the device takes part in here. Ours alone, others ignore it.
+    pub(crate) fn mesh_id(&self) -> Option<String> {
+        self.0.text("meshId")
+    }
+
+    /// Sets who this is, and of which mesh; returns whether anything changed.
+    pub(crate) fn describe(&mut self, mesh_id: &str, name: Option<&str>, device_type: Option<&str>) -> bool {
         let before = self.0.clone();
+        self.0.set_text("meshId", mesh_id);
         for (key, text) in [("name", name), ("deviceType", device_type)] {
             if let Some(text) = text {
                 self.0.set_text(key, text);
@@ -147,8 +166,8 @@ mod tests {
     fn unknown_fields_survive_and_only_changes_count() {
         let text = br#"{"deviceId":"d","registeredAt":"2026-01-01T00:00:00.000Z","userId":"u","x":[1]}"#;
         let mut record = DeviceRecord::parse(text).unwrap();
-        assert!(record.describe(Some("phone"), Some("ios")));
-        assert!(!record.describe(Some("phone"), Some("ios")));
+        assert!(record.describe("mesh_1", Some("phone"), Some("ios")));
+        assert!(!record.describe("mesh_1", Some("phone"), Some("ios")));
         let observed = Observed {
             generation: 2,
             epoch: 1,
@@ -158,6 +177,9 @@ mod tests {
         };
         assert!(record.observe(&observed, 5));
         assert!(!record.observe(&observed, 6), "an acknowledgement that says nothing new is not written");
+        let read = |install: &str, upto| Frontier { install: install.into(), upto, ..Frontier::default() };
+        record.set_merged(&[read("j", 3), read("k", 0)]);
+        assert_eq!(["j", "k", "i"].map(|install| record.merged_of(install)), [Some(3), Some(0), None]);
         let encoded = String::from_utf8(record.encode()).unwrap();
         assert!(
             encoded.contains("\"userId\": \"u\"") && encoded.contains("\"observedEpoch\": 1"),

@@ -99,7 +99,24 @@ pub(crate) struct Next<'a> {
     pub(crate) floor: Option<&'a Clock>,
 }
 
+/// Where the coverage of a snapshot lies.
+pub(crate) fn coverage_of(snapshot: &str) -> String {
+    match snapshot.rsplit_once("/snapshot-") {
+        Some((folder, name)) => format!("{folder}/coverage-{name}"),
+        None => format!("{snapshot}.coverage"),
+    }
+}
+
 impl Manifest {
+    /// Whether its coverage is that of its snapshot: then both are ours. Another client's manifest may still carry the
+    /// path of an older one.
+    pub(crate) fn tells_coverage(&self) -> bool {
+        let (Some(snapshot), Some(coverage)) = (&self.snapshot_path, &self.coverage_path) else {
+            return false;
+        };
+        *coverage == coverage_of(snapshot)
+    }
+
     /// Reads a manifest and checks its content hash and version.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let mut record = Record::parse(bytes)?;

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+#[cfg(not(feature = "sqlcipher"))]
+use interocitor_core::{Config, ErrorCode, StoreEncryption, credentials::MemoryCredentials};
 use interocitor_core::{
     Interocitor, Passphrase, StoreLocation,
     mailbox::{MemoryMailbox, StorageAdapter},
@@ -143,4 +145,17 @@ async fn a_read_does_not_wait_for_a_write_that_waits() {
     assert!(!writing.is_finished(), "the write waits for the other process");
     other.execute_batch("ROLLBACK").unwrap();
     writing.await.unwrap().unwrap();
+}
+
+#[cfg(not(feature = "sqlcipher"))]
+#[tokio::test]
+async fn a_build_without_a_cipher_says_so_and_writes_nothing_in_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new("test", StoreLocation::File(folder.path().join("a.db")));
+    config.store_encryption = Some(StoreEncryption::default());
+    config.credentials = Some(Arc::new(MemoryCredentials::default()));
+    let error = Interocitor::open(config).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
+    assert!(error.to_string().contains("sqlcipher"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

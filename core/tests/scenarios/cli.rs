@@ -132,6 +132,14 @@ impl Device {
                 Ok(json!(rows.as_array().map(Vec::len)))
             }
             Action::Tables {} => run(&["tables"]),
+            other => self.look(binary, other),
+        }
+    }
+
+    /// A step that tells how things stand.
+    fn look(&self, binary: &PathBuf, action: Action) -> Outcome {
+        let run = |words: &[&str]| self.run(binary, arguments(words), None);
+        match action {
             Action::Dump {} => {
                 let dump = run(&["dump"])?;
                 Ok(json!({ "tables": dump["tables"], "tombstones": dump["tombstones"] }))
@@ -159,9 +167,13 @@ impl Device {
                 names.sort_unstable();
                 Ok(json!(names))
             }
-            Action::Open { .. } | Action::Join { .. } | Action::RebuildRemote {} => {
-                Err(Fault::driver("the command line cannot do this: declare what the scenario needs"))
+            Action::Doctor { mends } => {
+                let verb: &[&str] = if mends == Some(true) { &["doctor", "--fix"] } else { &["doctor"] };
+                let diagnosis = self.exchange(binary, verb)?;
+                let shown = |found: &Value| json!({ "code": found["code"], "mended": found["mended"] });
+                Ok(diagnosis["findings"].as_array().into_iter().flatten().map(shown).collect())
             }
+            _ => Err(Fault::driver("the command line cannot do this: declare what the scenario needs")),
         }
     }
 

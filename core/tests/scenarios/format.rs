@@ -137,6 +137,9 @@ pub(crate) enum Action {
     Pull {},
     Flush {},
     Compact { grace: u64 },
+    AwaitPublished {},
+    SeenBy { other: String },
+    Doctor { mends: Option<bool> },
     Shutdown {},
     ConfigureMesh { remote_path: String, passphrase: Option<String>, encrypted: bool },
     Join { remote_path: String, passphrase: Option<String>, encrypted: bool },
@@ -271,6 +274,8 @@ impl Action {
             | Action::Status {}
             | Action::Quarantine {}
             | Action::Devices {}
+            | Action::SeenBy { .. }
+            | Action::Doctor { .. }
             | Action::Compact { .. } => Expectation::Required,
             Action::Batch { .. } => Expectation::Allowed,
             _ => Expectation::Refused,

@@ -8,7 +8,7 @@ use std::{
 
 use interocitor_core::{
     Batch, Compaction, Condition, Config, Connection, Error, Fields, Interocitor, MergeStrategy, MeshConfig,
-    Name, Passphrase, Query, Row, Schema, StoreLocation, config, mailbox::FolderMailbox,
+    Name, Passphrase, Query, Row, Schema, StoreLocation, config, diagnosis::Finding, mailbox::FolderMailbox,
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -144,6 +144,10 @@ async fn step(db: &Interocitor, action: Action) -> Outcome {
             }
             _ => done,
         },
+        Action::AwaitPublished {} => {
+            db.await_published(&db.write_mark()?).await?;
+            done
+        }
         Action::Shutdown {} => {
             db.shutdown().await?;
             done
@@ -246,6 +250,17 @@ async fn look(db: &Interocitor, action: Action) -> Outcome {
             let mut names: Vec<_> = db.devices().await?.into_iter().map(|device| device.name).collect();
             names.sort();
             Ok(json!(names))
+        }
+        Action::SeenBy { other } => {
+            let devices = db.devices().await?;
+            let id = devices.into_iter().find(|device| device.name.as_ref() == Some(&other));
+            let id = id.ok_or_else(|| Fault::driver(format!("no device is called {other:?}")))?.device_id;
+            Ok(json!(db.seen_by(&id, &db.write_mark()?).await?))
+        }
+        Action::Doctor { mends } => {
+            let findings = db.doctor(mends.unwrap_or(false)).await?.findings;
+            let shown = |found: Finding| json!({ "code": found.trouble.code(), "mended": found.is_mended });
+            Ok(findings.into_iter().map(shown).collect())
         }
         other => Err(Fault::driver(format!("{other:?} is no step of a device"))),
     }

@@ -2070,6 +2070,13 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func appName()  -> String
     
     /**
+     * Completes when the mailbox has confirmed everything up to the mark. It only waits: a connected database publishes
+     * by itself, others when they are told to. A write that is stuck keeps it waiting, and the status says why; one that
+     * was put into quarantine is not waited for.
+     */
+    func awaitPublished(mark: WriteMark, cancel: CancelToken?) async throws 
+    
+    /**
      * A batch to be filled and committed. No lock is held until then.
      */
     func beginBatch() throws  -> Batch
@@ -2130,6 +2137,13 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func disconnect() async throws 
     
     /**
+     * Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+     * shape and every file in it. Takes long on large meshes. Without `mends` nothing is written anywhere. With it, what
+     * is mendable is mended, and nothing is touched that any device could miss.
+     */
+    func doctor(mends: Bool, cancel: CancelToken?) async throws  -> Diagnosis
+    
+    /**
      * The whole store as one JSON object:
      * `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`.
      */
@@ -2150,6 +2164,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     func join(mesh: MeshConfiguration, cancel: CancelToken?) async throws  -> Connection
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     */
+    func poke() 
     
     /**
      * Reads what is new in the mailbox; gives the number of changed rows.
@@ -2194,9 +2214,23 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func secureWithBiometrics(reason: String) async throws 
     
     /**
+     * Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not
+     * say so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a
+     * day.
+     */
+    func seenBy(deviceId: String, mark: WriteMark, cancel: CancelToken?) async throws  -> Bool
+    
+    /**
      * Tells whether the user sees the app: in the background it polls ten times as seldom.
      */
     func setForeground(isForeground: Bool) 
+    
+    /**
+     * Tells whether the device has a network. Without one nothing is tried in the background and the state is `Offline`;
+     * when it is back an exchange follows at once. Explicit calls try in any case. Until this is called there counts as
+     * being one.
+     */
+    func setNetwork(isAvailable: Bool) 
     
     /**
      * Uses another passphrase from the next connect on. It is checked against the mesh there, and saved only when
@@ -2250,6 +2284,16 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Names of all tables that hold or held rows.
      */
     func tableNames() async throws  -> [String]
+    
+    /**
+     * How things stand, now and again whenever that has changed.
+     */
+    func watchStatus() throws  -> StatusWatch
+    
+    /**
+     * Marks everything that was written so far, for `await_published` and `seen_by`.
+     */
+    func writeMark() async throws  -> WriteMark
     
 }
 /**
@@ -2337,6 +2381,27 @@ open func appName() -> String  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * Completes when the mailbox has confirmed everything up to the mark. It only waits: a connected database publishes
+     * by itself, others when they are told to. A write that is stuck keeps it waiting, and the status says why; one that
+     * was put into quarantine is not waited for.
+     */
+open func awaitPublished(mark: WriteMark, cancel: CancelToken? = nil)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_await_published(
+                        self.uniffiCloneHandle(),FfiConverterTypeWriteMark_lower(mark),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -2519,6 +2584,27 @@ open func disconnect()async throws   {
 }
     
     /**
+     * Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+     * shape and every file in it. Takes long on large meshes. Without `mends` nothing is written anywhere. With it, what
+     * is mendable is mended, and nothing is touched that any device could miss.
+     */
+open func doctor(mends: Bool, cancel: CancelToken? = nil)async throws  -> Diagnosis  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_doctor(
+                        self.uniffiCloneHandle(),FfiConverterBool.lower(mends),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeDiagnosis_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * The whole store as one JSON object:
      * `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`.
      */
@@ -2587,6 +2673,18 @@ open func join(mesh: MeshConfiguration, cancel: CancelToken? = nil)async throws 
             liftFunc: FfiConverterTypeConnection_lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
+}
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     */
+open func poke()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_poke(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
 }
     
     /**
@@ -2744,6 +2842,27 @@ open func secureWithBiometrics(reason: String)async throws   {
 }
     
     /**
+     * Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not
+     * say so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a
+     * day.
+     */
+open func seenBy(deviceId: String, mark: WriteMark, cancel: CancelToken? = nil)async throws  -> Bool  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_seen_by(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(deviceId),FfiConverterTypeWriteMark_lower(mark),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_i8,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_i8,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_i8,
+            liftFunc: FfiConverterBool.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Tells whether the user sees the app: in the background it polls ten times as seldom.
      */
 open func setForeground(isForeground: Bool)  {try! rustCall() {
@@ -2751,6 +2870,20 @@ open func setForeground(isForeground: Bool)  {try! rustCall() {
     uniffi_interocitor_ffi_fn_method_interocitor_set_foreground(
             self.uniffiCloneHandle(),
         FfiConverterBool.lower(isForeground),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Tells whether the device has a network. Without one nothing is tried in the background and the state is `Offline`;
+     * when it is back an exchange follows at once. Explicit calls try in any case. Until this is called there counts as
+     * being one.
+     */
+open func setNetwork(isAvailable: Bool)  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_set_network(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(isAvailable),uniffiCallStatus
     )
 }
 }
@@ -2925,6 +3058,37 @@ open func tableNames()async throws  -> [String]  {
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceString.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * How things stand, now and again whenever that has changed.
+     */
+open func watchStatus()throws  -> StatusWatch  {
+    return try  FfiConverterTypeStatusWatch_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_watch_status(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Marks everything that was written so far, for `await_published` and `seen_by`.
+     */
+open func writeMark()async throws  -> WriteMark  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_write_mark(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeWriteMark_lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -3906,6 +4070,162 @@ public func FfiConverterTypeQuery_lift(_ handle: UInt64) throws -> Query {
 #endif
 public func FfiConverterTypeQuery_lower(_ value: Query) -> UInt64 {
     return FfiConverterTypeQuery.lower(value)
+}
+
+
+
+
+
+
+/**
+ * How things stand, as it changes. It is asked, it does not push: of many changes between two questions only the last
+ * state is given, at most four in a second.
+ */
+public protocol StatusWatchProtocol: AnyObject, Sendable {
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+    func cancel() 
+    
+    /**
+     * The status: at once the first time, later as soon as it differs from the one given last. Null after `cancel` or
+     * after the database was shut down. While it is suspended this waits.
+     */
+    func next() async throws  -> Status?
+    
+}
+/**
+ * How things stand, as it changes. It is asked, it does not push: of many changes between two questions only the last
+ * state is given, at most four in a second.
+ */
+open class StatusWatch: StatusWatchProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_statuswatch(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_statuswatch(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+open func cancel()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_statuswatch_cancel(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * The status: at once the first time, later as soon as it differs from the one given last. Null after `cancel` or
+     * after the database was shut down. While it is suspended this waits.
+     */
+open func next()async throws  -> Status?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_statuswatch_next(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionTypeStatus.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStatusWatch: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = StatusWatch
+
+    public static func lift(_ handle: UInt64) throws -> StatusWatch {
+        return StatusWatch(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: StatusWatch) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> StatusWatch {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: StatusWatch, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatusWatch_lift(_ handle: UInt64) throws -> StatusWatch {
+    return try FfiConverterTypeStatusWatch.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStatusWatch_lower(_ value: StatusWatch) -> UInt64 {
+    return FfiConverterTypeStatusWatch.lower(value)
 }
 
 
@@ -5385,6 +5705,249 @@ public func FfiConverterTypeTokenProvider_lower(_ value: TokenProvider) -> UInt6
 
 
 
+
+
+/**
+ * Everything that was written to a store up to a moment. Good until the process ends.
+ */
+public protocol WriteMarkProtocol: AnyObject, Sendable {
+    
+}
+/**
+ * Everything that was written to a store up to a moment. Good until the process ends.
+ */
+open class WriteMark: WriteMarkProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_writemark(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_writemark(handle, $0) }
+    }
+
+    
+
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeWriteMark: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = WriteMark
+
+    public static func lift(_ handle: UInt64) throws -> WriteMark {
+        return WriteMark(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: WriteMark) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> WriteMark {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: WriteMark, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWriteMark_lift(_ handle: UInt64) throws -> WriteMark {
+    return try FfiConverterTypeWriteMark.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeWriteMark_lower(_ value: WriteMark) -> UInt64 {
+    return FfiConverterTypeWriteMark.lower(value)
+}
+
+
+
+
+/**
+ * When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the
+ * last batch. Never beside clients of another kind, whose files it might delete too early, nor on a managed mesh that
+ * another device compacts.
+ */
+public struct AutoCompaction: Equatable, Hashable {
+    /**
+     * Whether it does at all.
+     */
+    public let enabled: Bool
+    /**
+     * So many batches published at once make a compaction follow.
+     */
+    public let batches: UInt32
+    /**
+     * Of all devices about so many compact after such a flush.
+     */
+    public let compactors: UInt32
+    /**
+     * From the last batch to the count of the change files.
+     */
+    public let firstDelayMs: Int64
+    /**
+     * From the count to the compaction.
+     */
+    public let secondDelayMs: Int64
+    /**
+     * How much sooner or later each of the two may be.
+     */
+    public let jitterMs: Int64
+    /**
+     * Up to so many change files need no compaction.
+     */
+    public let changeFiles: Int64
+    /**
+     * How long covered files are kept for slow peers.
+     */
+    public let graceMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether it does at all.
+         */enabled: Bool = true, 
+        /**
+         * So many batches published at once make a compaction follow.
+         */batches: UInt32 = UInt32(50), 
+        /**
+         * Of all devices about so many compact after such a flush.
+         */compactors: UInt32 = UInt32(10), 
+        /**
+         * From the last batch to the count of the change files.
+         */firstDelayMs: Int64 = Int64(600000), 
+        /**
+         * From the count to the compaction.
+         */secondDelayMs: Int64 = Int64(900000), 
+        /**
+         * How much sooner or later each of the two may be.
+         */jitterMs: Int64 = Int64(300000), 
+        /**
+         * Up to so many change files need no compaction.
+         */changeFiles: Int64 = Int64(2), 
+        /**
+         * How long covered files are kept for slow peers.
+         */graceMs: Int64 = Int64(86400000)) {
+        self.enabled = enabled
+        self.batches = batches
+        self.compactors = compactors
+        self.firstDelayMs = firstDelayMs
+        self.secondDelayMs = secondDelayMs
+        self.jitterMs = jitterMs
+        self.changeFiles = changeFiles
+        self.graceMs = graceMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension AutoCompaction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAutoCompaction: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AutoCompaction {
+        return
+            try AutoCompaction(
+                enabled: FfiConverterBool.read(from: &buf), 
+                batches: FfiConverterUInt32.read(from: &buf), 
+                compactors: FfiConverterUInt32.read(from: &buf), 
+                firstDelayMs: FfiConverterInt64.read(from: &buf), 
+                secondDelayMs: FfiConverterInt64.read(from: &buf), 
+                jitterMs: FfiConverterInt64.read(from: &buf), 
+                changeFiles: FfiConverterInt64.read(from: &buf), 
+                graceMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AutoCompaction, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.enabled, into: &buf)
+        FfiConverterUInt32.write(value.batches, into: &buf)
+        FfiConverterUInt32.write(value.compactors, into: &buf)
+        FfiConverterInt64.write(value.firstDelayMs, into: &buf)
+        FfiConverterInt64.write(value.secondDelayMs, into: &buf)
+        FfiConverterInt64.write(value.jitterMs, into: &buf)
+        FfiConverterInt64.write(value.changeFiles, into: &buf)
+        FfiConverterInt64.write(value.graceMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAutoCompaction_lift(_ buf: RustBuffer) throws -> AutoCompaction {
+    return try FfiConverterTypeAutoCompaction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAutoCompaction_lower(_ value: AutoCompaction) -> RustBuffer {
+    return FfiConverterTypeAutoCompaction.lower(value)
+}
+
+
 /**
  * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
  */
@@ -5490,6 +6053,10 @@ public struct Configuration {
      * Whether a connected database polls and flushes by itself.
      */
     public let autoSync: Bool
+    /**
+     * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
+     */
+    public let autoCompact: AutoCompaction?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -5569,7 +6136,10 @@ public struct Configuration {
          */connectStageTimeoutMs: Int64 = Int64(15000), 
         /**
          * Whether a connected database polls and flushes by itself.
-         */autoSync: Bool = true) {
+         */autoSync: Bool = true, 
+        /**
+         * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
+         */autoCompact: AutoCompaction? = nil) {
         self.appName = appName
         self.path = path
         self.remotePath = remotePath
@@ -5595,6 +6165,7 @@ public struct Configuration {
         self.pollIntervalMs = pollIntervalMs
         self.connectStageTimeoutMs = connectStageTimeoutMs
         self.autoSync = autoSync
+        self.autoCompact = autoCompact
     }
 
     
@@ -5637,7 +6208,8 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
                 flushThreshold: FfiConverterUInt32.read(from: &buf), 
                 pollIntervalMs: FfiConverterInt64.read(from: &buf), 
                 connectStageTimeoutMs: FfiConverterInt64.read(from: &buf), 
-                autoSync: FfiConverterBool.read(from: &buf)
+                autoSync: FfiConverterBool.read(from: &buf), 
+                autoCompact: FfiConverterOptionTypeAutoCompaction.read(from: &buf)
         )
     }
 
@@ -5667,6 +6239,7 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
         FfiConverterInt64.write(value.pollIntervalMs, into: &buf)
         FfiConverterInt64.write(value.connectStageTimeoutMs, into: &buf)
         FfiConverterBool.write(value.autoSync, into: &buf)
+        FfiConverterOptionTypeAutoCompaction.write(value.autoCompact, into: &buf)
     }
 }
 
@@ -5806,6 +6379,85 @@ public func FfiConverterTypeDevice_lower(_ value: Device) -> RustBuffer {
 
 
 /**
+ * What the doctor found.
+ */
+public struct Diagnosis: Equatable, Hashable {
+    /**
+     * Everything, the worst first.
+     */
+    public let findings: [Finding]
+    /**
+     * Rows of the store that were read, deleted ones included.
+     */
+    public let rowsChecked: Int64
+    /**
+     * Files of the mailbox that were read.
+     */
+    public let filesChecked: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Everything, the worst first.
+         */findings: [Finding], 
+        /**
+         * Rows of the store that were read, deleted ones included.
+         */rowsChecked: Int64, 
+        /**
+         * Files of the mailbox that were read.
+         */filesChecked: Int64) {
+        self.findings = findings
+        self.rowsChecked = rowsChecked
+        self.filesChecked = filesChecked
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Diagnosis: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeDiagnosis: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Diagnosis {
+        return
+            try Diagnosis(
+                findings: FfiConverterSequenceTypeFinding.read(from: &buf), 
+                rowsChecked: FfiConverterInt64.read(from: &buf), 
+                filesChecked: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Diagnosis, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeFinding.write(value.findings, into: &buf)
+        FfiConverterInt64.write(value.rowsChecked, into: &buf)
+        FfiConverterInt64.write(value.filesChecked, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDiagnosis_lift(_ buf: RustBuffer) throws -> Diagnosis {
+    return try FfiConverterTypeDiagnosis.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeDiagnosis_lower(_ value: Diagnosis) -> RustBuffer {
+    return FfiConverterTypeDiagnosis.lower(value)
+}
+
+
+/**
  * A column and what it must be like.
  */
 public struct Filter: Equatable, Hashable {
@@ -5871,6 +6523,135 @@ public func FfiConverterTypeFilter_lift(_ buf: RustBuffer) throws -> Filter {
 #endif
 public func FfiConverterTypeFilter_lower(_ value: Filter) -> RustBuffer {
     return FfiConverterTypeFilter.lower(value)
+}
+
+
+/**
+ * One thing that the doctor found. Never holds values, keys or passphrases.
+ */
+public struct Finding: Equatable, Hashable {
+    /**
+     * Stable code of the trouble.
+     */
+    public let code: String
+    /**
+     * How bad it is.
+     */
+    public let severity: Severity
+    /**
+     * Where: a file of the mailbox, a table, a file beside the store.
+     */
+    public let place: String
+    /**
+     * What exactly.
+     */
+    public let detail: String
+    /**
+     * What it means.
+     */
+    public let meaning: String
+    /**
+     * What to do.
+     */
+    public let advice: String
+    /**
+     * Whether the doctor can mend it.
+     */
+    public let mendable: Bool
+    /**
+     * Whether it was mended.
+     */
+    public let mended: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Stable code of the trouble.
+         */code: String, 
+        /**
+         * How bad it is.
+         */severity: Severity, 
+        /**
+         * Where: a file of the mailbox, a table, a file beside the store.
+         */place: String, 
+        /**
+         * What exactly.
+         */detail: String, 
+        /**
+         * What it means.
+         */meaning: String, 
+        /**
+         * What to do.
+         */advice: String, 
+        /**
+         * Whether the doctor can mend it.
+         */mendable: Bool, 
+        /**
+         * Whether it was mended.
+         */mended: Bool) {
+        self.code = code
+        self.severity = severity
+        self.place = place
+        self.detail = detail
+        self.meaning = meaning
+        self.advice = advice
+        self.mendable = mendable
+        self.mended = mended
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Finding: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFinding: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Finding {
+        return
+            try Finding(
+                code: FfiConverterString.read(from: &buf), 
+                severity: FfiConverterTypeSeverity.read(from: &buf), 
+                place: FfiConverterString.read(from: &buf), 
+                detail: FfiConverterString.read(from: &buf), 
+                meaning: FfiConverterString.read(from: &buf), 
+                advice: FfiConverterString.read(from: &buf), 
+                mendable: FfiConverterBool.read(from: &buf), 
+                mended: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Finding, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.code, into: &buf)
+        FfiConverterTypeSeverity.write(value.severity, into: &buf)
+        FfiConverterString.write(value.place, into: &buf)
+        FfiConverterString.write(value.detail, into: &buf)
+        FfiConverterString.write(value.meaning, into: &buf)
+        FfiConverterString.write(value.advice, into: &buf)
+        FfiConverterBool.write(value.mendable, into: &buf)
+        FfiConverterBool.write(value.mended, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinding_lift(_ buf: RustBuffer) throws -> Finding {
+    return try FfiConverterTypeFinding.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFinding_lower(_ value: Finding) -> RustBuffer {
+    return FfiConverterTypeFinding.lower(value)
 }
 
 
@@ -6389,6 +7170,115 @@ public func FfiConverterTypeMeshConfiguration_lower(_ value: MeshConfiguration) 
 
 
 /**
+ * How far a part of an exchange has come. Totals are given where they are known.
+ */
+public struct Operation: Equatable, Hashable {
+    /**
+     * Which part it is.
+     */
+    public let phase: Phase
+    /**
+     * Files read or written.
+     */
+    public let files: Int64
+    /**
+     * Files in all.
+     */
+    public let filesTotal: Int64?
+    /**
+     * Rows that changed here.
+     */
+    public let rows: Int64
+    /**
+     * Bytes read or written.
+     */
+    public let bytes: Int64
+    /**
+     * Bytes in all.
+     */
+    public let bytesTotal: Int64?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Which part it is.
+         */phase: Phase, 
+        /**
+         * Files read or written.
+         */files: Int64, 
+        /**
+         * Files in all.
+         */filesTotal: Int64?, 
+        /**
+         * Rows that changed here.
+         */rows: Int64, 
+        /**
+         * Bytes read or written.
+         */bytes: Int64, 
+        /**
+         * Bytes in all.
+         */bytesTotal: Int64?) {
+        self.phase = phase
+        self.files = files
+        self.filesTotal = filesTotal
+        self.rows = rows
+        self.bytes = bytes
+        self.bytesTotal = bytesTotal
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Operation: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOperation: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Operation {
+        return
+            try Operation(
+                phase: FfiConverterTypePhase.read(from: &buf), 
+                files: FfiConverterInt64.read(from: &buf), 
+                filesTotal: FfiConverterOptionInt64.read(from: &buf), 
+                rows: FfiConverterInt64.read(from: &buf), 
+                bytes: FfiConverterInt64.read(from: &buf), 
+                bytesTotal: FfiConverterOptionInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Operation, into buf: inout [UInt8]) {
+        FfiConverterTypePhase.write(value.phase, into: &buf)
+        FfiConverterInt64.write(value.files, into: &buf)
+        FfiConverterOptionInt64.write(value.filesTotal, into: &buf)
+        FfiConverterInt64.write(value.rows, into: &buf)
+        FfiConverterInt64.write(value.bytes, into: &buf)
+        FfiConverterOptionInt64.write(value.bytesTotal, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOperation_lift(_ buf: RustBuffer) throws -> Operation {
+    return try FfiConverterTypeOperation.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOperation_lower(_ value: Operation) -> RustBuffer {
+    return FfiConverterTypeOperation.lower(value)
+}
+
+
+/**
  * A column to order by.
  */
 public struct Order: Equatable, Hashable {
@@ -6823,6 +7713,18 @@ public struct Status: Equatable, Hashable {
      */
     public let connection: ConnectionState
     /**
+     * Whether the device has a network, as far as `set_network` was told.
+     */
+    public let hasNetwork: Bool
+    /**
+     * Who exchanges in the background.
+     */
+    public let background: Background
+    /**
+     * What goes on with the mailbox just now.
+     */
+    public let operation: Operation?
+    /**
      * The last failure since the last success.
      */
     public let problem: Problem?
@@ -6855,7 +7757,7 @@ public struct Status: Equatable, Hashable {
      */
     public let pendingCount: Int64
     /**
-     * When the oldest of them was opened.
+     * When the oldest batch was opened: its age tells how long nothing could be published.
      */
     public let pendingSinceMs: Int64?
     /**
@@ -6867,7 +7769,12 @@ public struct Status: Equatable, Hashable {
      */
     public let quarantined: Int64
     /**
-     * When the mailbox last confirmed every step of an exchange.
+     * The first hundred of it, with the reason.
+     */
+    public let quarantinedItems: [QuarantinedItem]
+    /**
+     * When the mailbox last confirmed every step of an exchange: up to there everything here is in the mailbox, and
+     * everything there is here.
      */
     public let lastSyncMs: Int64?
 
@@ -6877,6 +7784,15 @@ public struct Status: Equatable, Hashable {
         /**
          * State of the connection.
          */connection: ConnectionState, 
+        /**
+         * Whether the device has a network, as far as `set_network` was told.
+         */hasNetwork: Bool, 
+        /**
+         * Who exchanges in the background.
+         */background: Background, 
+        /**
+         * What goes on with the mailbox just now.
+         */operation: Operation?, 
         /**
          * The last failure since the last success.
          */problem: Problem?, 
@@ -6902,7 +7818,7 @@ public struct Status: Equatable, Hashable {
          * Batches that wait to be published, or rows of a store that never belonged to a mesh.
          */pendingCount: Int64, 
         /**
-         * When the oldest of them was opened.
+         * When the oldest batch was opened: its age tells how long nothing could be published.
          */pendingSinceMs: Int64?, 
         /**
          * Why batches could not be published when it was last tried.
@@ -6911,9 +7827,16 @@ public struct Status: Equatable, Hashable {
          * How much is in quarantine.
          */quarantined: Int64, 
         /**
-         * When the mailbox last confirmed every step of an exchange.
+         * The first hundred of it, with the reason.
+         */quarantinedItems: [QuarantinedItem], 
+        /**
+         * When the mailbox last confirmed every step of an exchange: up to there everything here is in the mailbox, and
+         * everything there is here.
          */lastSyncMs: Int64?) {
         self.connection = connection
+        self.hasNetwork = hasNetwork
+        self.background = background
+        self.operation = operation
         self.problem = problem
         self.meshId = meshId
         self.deviceId = deviceId
@@ -6925,6 +7848,7 @@ public struct Status: Equatable, Hashable {
         self.pendingSinceMs = pendingSinceMs
         self.pendingProblems = pendingProblems
         self.quarantined = quarantined
+        self.quarantinedItems = quarantinedItems
         self.lastSyncMs = lastSyncMs
     }
 
@@ -6945,6 +7869,9 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
         return
             try Status(
                 connection: FfiConverterTypeConnectionState.read(from: &buf), 
+                hasNetwork: FfiConverterBool.read(from: &buf), 
+                background: FfiConverterTypeBackground.read(from: &buf), 
+                operation: FfiConverterOptionTypeOperation.read(from: &buf), 
                 problem: FfiConverterOptionTypeProblem.read(from: &buf), 
                 meshId: FfiConverterOptionString.read(from: &buf), 
                 deviceId: FfiConverterString.read(from: &buf), 
@@ -6956,12 +7883,16 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
                 pendingSinceMs: FfiConverterOptionInt64.read(from: &buf), 
                 pendingProblems: FfiConverterSequenceString.read(from: &buf), 
                 quarantined: FfiConverterInt64.read(from: &buf), 
+                quarantinedItems: FfiConverterSequenceTypeQuarantinedItem.read(from: &buf), 
                 lastSyncMs: FfiConverterOptionInt64.read(from: &buf)
         )
     }
 
     public static func write(_ value: Status, into buf: inout [UInt8]) {
         FfiConverterTypeConnectionState.write(value.connection, into: &buf)
+        FfiConverterBool.write(value.hasNetwork, into: &buf)
+        FfiConverterTypeBackground.write(value.background, into: &buf)
+        FfiConverterOptionTypeOperation.write(value.operation, into: &buf)
         FfiConverterOptionTypeProblem.write(value.problem, into: &buf)
         FfiConverterOptionString.write(value.meshId, into: &buf)
         FfiConverterString.write(value.deviceId, into: &buf)
@@ -6973,6 +7904,7 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
         FfiConverterOptionInt64.write(value.pendingSinceMs, into: &buf)
         FfiConverterSequenceString.write(value.pendingProblems, into: &buf)
         FfiConverterInt64.write(value.quarantined, into: &buf)
+        FfiConverterSequenceTypeQuarantinedItem.write(value.quarantinedItems, into: &buf)
         FfiConverterOptionInt64.write(value.lastSyncMs, into: &buf)
     }
 }
@@ -7199,6 +8131,91 @@ public func FfiConverterTypeWebDavOptions_lift(_ buf: RustBuffer) throws -> WebD
 public func FfiConverterTypeWebDavOptions_lower(_ value: WebDavOptions) -> RustBuffer {
     return FfiConverterTypeWebDavOptions.lower(value)
 }
+
+
+/**
+ * Who exchanges with the mailbox in the background, where several processes have the store open: one does it for all.
+ */
+
+public enum Background: Equatable, Hashable {
+    
+    /**
+     * This handle.
+     */
+    case here
+    /**
+     * Another process, or another handle of this one.
+     */
+    case elsewhere
+    /**
+     * Nobody, as far as the store knows: what is written waits until somebody does.
+     */
+    case nowhere
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Background: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeBackground: FfiConverterRustBuffer {
+    typealias SwiftType = Background
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Background {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .here
+        
+        case 2: return .elsewhere
+        
+        case 3: return .nowhere
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Background, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .here:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .elsewhere:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .nowhere:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBackground_lift(_ buf: RustBuffer) throws -> Background {
+    return try FfiConverterTypeBackground.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBackground_lower(_ value: Background) -> RustBuffer {
+    return FfiConverterTypeBackground.lower(value)
+}
+
 
 
 /**
@@ -8899,6 +9916,101 @@ public func FfiConverterTypeMergeStrategy_lower(_ value: MergeStrategy) -> RustB
 
 
 /**
+ * A part of an exchange.
+ */
+
+public enum Phase: Equatable, Hashable {
+    
+    /**
+     * Reading who is there and whether the key fits.
+     */
+    case connecting
+    /**
+     * Reading change files.
+     */
+    case pulling
+    /**
+     * Reading a snapshot.
+     */
+    case restoring
+    /**
+     * Writing change files.
+     */
+    case publishing
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Phase: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePhase: FfiConverterRustBuffer {
+    typealias SwiftType = Phase
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Phase {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .connecting
+        
+        case 2: return .pulling
+        
+        case 3: return .restoring
+        
+        case 4: return .publishing
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Phase, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .connecting:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .pulling:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .restoring:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .publishing:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePhase_lift(_ buf: RustBuffer) throws -> Phase {
+    return try FfiConverterTypePhase.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePhase_lower(_ value: Phase) -> RustBuffer {
+    return FfiConverterTypePhase.lower(value)
+}
+
+
+
+/**
  * What travels when a row changes.
  */
 
@@ -9044,6 +10156,91 @@ public func FfiConverterTypeSchemaPolicy_lift(_ buf: RustBuffer) throws -> Schem
 #endif
 public func FfiConverterTypeSchemaPolicy_lower(_ value: SchemaPolicy) -> RustBuffer {
     return FfiConverterTypeSchemaPolicy.lower(value)
+}
+
+
+
+/**
+ * How bad a finding is.
+ */
+
+public enum Severity: Equatable, Hashable {
+    
+    /**
+     * Good to know.
+     */
+    case info
+    /**
+     * Something is not as it should be; data is safe.
+     */
+    case warning
+    /**
+     * Data or sync is in danger.
+     */
+    case error
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Severity: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSeverity: FfiConverterRustBuffer {
+    typealias SwiftType = Severity
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Severity {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .info
+        
+        case 2: return .warning
+        
+        case 3: return .error
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Severity, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .info:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .warning:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .error:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSeverity_lift(_ buf: RustBuffer) throws -> Severity {
+    return try FfiConverterTypeSeverity.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSeverity_lower(_ value: Severity) -> RustBuffer {
+    return FfiConverterTypeSeverity.lower(value)
 }
 
 
@@ -9266,6 +10463,30 @@ fileprivate struct FfiConverterOptionTypeTokenProvider: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeAutoCompaction: FfiConverterRustBuffer {
+    typealias SwiftType = AutoCompaction?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeAutoCompaction.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeAutoCompaction.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeMailboxFile: FfiConverterRustBuffer {
     typealias SwiftType = MailboxFile?
 
@@ -9282,6 +10503,30 @@ fileprivate struct FfiConverterOptionTypeMailboxFile: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeMailboxFile.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeOperation: FfiConverterRustBuffer {
+    typealias SwiftType = Operation?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeOperation.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeOperation.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -9330,6 +10575,30 @@ fileprivate struct FfiConverterOptionTypeQuarantinedWrite: FfiConverterRustBuffe
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeQuarantinedWrite.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeStatus: FfiConverterRustBuffer {
+    typealias SwiftType = Status?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeStatus.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeStatus.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -9429,6 +10698,31 @@ fileprivate struct FfiConverterSequenceTypeFilter: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeFilter.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFinding: FfiConverterRustBuffer {
+    typealias SwiftType = [Finding]
+
+    public static func write(_ value: [Finding], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFinding.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Finding] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Finding]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFinding.read(from: &buf))
         }
         return seq
     }
@@ -9858,6 +11152,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_app_name() != 33066) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_await_published() != 22504) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch() != 33948) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9891,6 +11188,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() != 25874) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_doctor() != 44205) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_dump() != 26337) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9901,6 +11201,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_join() != 1904) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_poke() != 27836) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_pull() != 25076) {
@@ -9927,7 +11230,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics() != 56710) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_seen_by() != 16047) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_set_foreground() != 29245) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_set_network() != 40910) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_set_passphrase() != 39446) {
@@ -9960,6 +11269,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_table_names() != 4085) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_watch_status() != 30719) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_write_mark() != 31360) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_livequery_cancel() != 37183) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9982,6 +11297,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_query_rows() != 43294) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() != 40220) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_statuswatch_next() != 43215) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_storageadapter_authenticate() != 15697) {

@@ -626,6 +626,11 @@ uint64_t uniffi_interocitor_ffi_fn_constructor_interocitor_open(RustBuffer confi
 RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_app_name(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_AWAIT_PUBLISHED
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_AWAIT_PUBLISHED
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_await_published(uint64_t ptr, uint64_t mark, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_BEGIN_BATCH
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_BEGIN_BATCH
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_begin_batch(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -681,6 +686,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(uint64
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_disconnect(uint64_t ptr
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DOCTOR
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DOCTOR
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_doctor(uint64_t ptr, int8_t mends, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DUMP
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DUMP
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_dump(uint64_t ptr
@@ -699,6 +709,11 @@ RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_get_passphrase(uint64_t 
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_join(uint64_t ptr, RustBuffer mesh, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_POKE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_POKE
+void uniffi_interocitor_ffi_fn_method_interocitor_poke(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PULL
@@ -741,9 +756,19 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_retire_device(uint64_t ptr
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_secure_with_biometrics(uint64_t ptr, RustBuffer reason
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SEEN_BY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SEEN_BY
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_seen_by(uint64_t ptr, RustBuffer device_id, uint64_t mark, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SET_FOREGROUND
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SET_FOREGROUND
 void uniffi_interocitor_ffi_fn_method_interocitor_set_foreground(uint64_t ptr, int8_t is_foreground, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SET_NETWORK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SET_NETWORK
+void uniffi_interocitor_ffi_fn_method_interocitor_set_network(uint64_t ptr, int8_t is_available, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SET_PASSPHRASE
@@ -794,6 +819,16 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_table(uint64_t ptr, RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_TABLE_NAMES
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_TABLE_NAMES
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_table_names(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WATCH_STATUS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WATCH_STATUS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_watch_status(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WRITE_MARK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WRITE_MARK
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_write_mark(uint64_t ptr
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_LIVEQUERY
@@ -915,6 +950,26 @@ uint64_t uniffi_interocitor_ffi_fn_method_query_observe(uint64_t ptr, RustCallSt
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QUERY_ROWS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QUERY_ROWS
 uint64_t uniffi_interocitor_ffi_fn_method_query_rows(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STATUSWATCH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STATUSWATCH
+uint64_t uniffi_interocitor_ffi_fn_clone_statuswatch(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_STATUSWATCH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_STATUSWATCH
+void uniffi_interocitor_ffi_fn_free_statuswatch(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STATUSWATCH_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STATUSWATCH_CANCEL
+void uniffi_interocitor_ffi_fn_method_statuswatch_cancel(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STATUSWATCH_NEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STATUSWATCH_NEXT
+uint64_t uniffi_interocitor_ffi_fn_method_statuswatch_next(uint64_t ptr
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STORAGEADAPTER
@@ -1060,6 +1115,16 @@ void uniffi_interocitor_ffi_fn_init_callback_vtable_tokenprovider(const UniffiVT
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_TOKENPROVIDER_TOKEN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_TOKENPROVIDER_TOKEN
 uint64_t uniffi_interocitor_ffi_fn_method_tokenprovider_token(uint64_t ptr, RustBuffer rejected
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_WRITEMARK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_WRITEMARK
+uint64_t uniffi_interocitor_ffi_fn_clone_writemark(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_WRITEMARK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_WRITEMARK
+void uniffi_interocitor_ffi_fn_free_writemark(uint64_t handle, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_DESCRIBE_FAILURE
@@ -1481,6 +1546,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_app_name(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_AWAIT_PUBLISHED
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_AWAIT_PUBLISHED
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_await_published(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_BEGIN_BATCH
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_BEGIN_BATCH
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch(void
@@ -1547,6 +1618,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_disconnect(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DOCTOR
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DOCTOR
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_doctor(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DUMP
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DUMP
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_dump(void
@@ -1568,6 +1645,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_join(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_POKE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_POKE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_poke(void
     
 );
 #endif
@@ -1619,9 +1702,21 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometri
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SEEN_BY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SEEN_BY
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_seen_by(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SET_FOREGROUND
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SET_FOREGROUND
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_set_foreground(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SET_NETWORK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SET_NETWORK
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_set_network(void
     
 );
 #endif
@@ -1685,6 +1780,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_table_names(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WATCH_STATUS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WATCH_STATUS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_watch_status(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WRITE_MARK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WRITE_MARK
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_write_mark(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_LIVEQUERY_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_LIVEQUERY_CANCEL
 uint16_t uniffi_interocitor_ffi_checksum_method_livequery_cancel(void
@@ -1730,6 +1837,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_query_observe(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_ROWS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_ROWS
 uint16_t uniffi_interocitor_ffi_checksum_method_query_rows(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STATUSWATCH_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STATUSWATCH_CANCEL
+uint16_t uniffi_interocitor_ffi_checksum_method_statuswatch_cancel(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STATUSWATCH_NEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STATUSWATCH_NEXT
+uint16_t uniffi_interocitor_ffi_checksum_method_statuswatch_next(void
     
 );
 #endif

@@ -61,6 +61,8 @@ public struct Configuration: Sendable {
   public var connectStageTimeout = Duration.seconds(15)
   /// Whether a connected database polls and flushes by itself.
   public var autoSync = true
+  /// When a database that syncs by itself compacts, too; nil: never.
+  public var autoCompact: AutoCompaction? = AutoCompaction()
 
   /// A configuration with the defaults; set what is to be different.
   public init(appName: String, store: Store, remotePath: String? = nil, passphrase: String? = nil) {
@@ -76,6 +78,29 @@ public struct Configuration: Sendable {
       deviceType = "desktop"
     #endif
   }
+}
+
+/// When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the last
+/// batch. Never beside clients of another kind, whose files it might delete too early, nor on a managed mesh that another
+/// device compacts.
+public struct AutoCompaction: Hashable, Sendable {
+  /// So many batches published at once make a compaction follow.
+  public var batches = 50
+  /// Of all devices about so many compact after such a flush.
+  public var compactors = 10
+  /// From the last batch to the count of the change files.
+  public var firstDelay = Duration.seconds(10 * 60)
+  /// From the count to the compaction.
+  public var secondDelay = Duration.seconds(15 * 60)
+  /// How much sooner or later each of the two may be.
+  public var jitter = Duration.seconds(5 * 60)
+  /// Up to so many change files need no compaction.
+  public var changeFiles = 2
+  /// How long covered files are kept for slow peers.
+  public var grace = Duration.seconds(24 * 60 * 60)
+
+  /// The defaults; set what is to be different.
+  public init() {}
 }
 
 /// What a device does whose app declares a greater schema version than the mesh.
@@ -156,9 +181,7 @@ extension MeshConfiguration: CustomReflectable {
 extension Configuration {
   /// As the engine has it.
   func engine() throws -> InterocitorBindings.Configuration {
-    guard let flushThreshold = UInt32(exactly: flushThreshold) else {
-      throw InterocitorError.invalid("flushThreshold", "it must be 0 or more")
-    }
+    let flushThreshold = try count(flushThreshold, "flushThreshold")
     let path: String? =
       switch store {
       case .file(let url) where url.isFileURL: url.path
@@ -183,6 +206,24 @@ extension Configuration {
       publish: publish == .fullRows ? .fullRows : .changedColumns, fullDurability: fullDurability,
       batchWindowMs: batchWindow.milliseconds, flushDebounceMs: flushDebounce.milliseconds,
       flushThreshold: flushThreshold, pollIntervalMs: pollInterval.milliseconds,
-      connectStageTimeoutMs: connectStageTimeout.milliseconds, autoSync: autoSync)
+      connectStageTimeoutMs: connectStageTimeout.milliseconds, autoSync: autoSync,
+      autoCompact: try AutoCompaction.engine(autoCompact))
   }
+}
+
+extension AutoCompaction {
+  /// As the engine has it, where none is one that is not enabled.
+  fileprivate static func engine(_ given: AutoCompaction?) throws -> InterocitorBindings.AutoCompaction {
+    let when = given ?? AutoCompaction()
+    return InterocitorBindings.AutoCompaction(
+      enabled: given != nil, batches: try count(when.batches, "autoCompact.batches"),
+      compactors: try count(when.compactors, "autoCompact.compactors"), firstDelayMs: when.firstDelay.milliseconds,
+      secondDelayMs: when.secondDelay.milliseconds, jitterMs: when.jitter.milliseconds,
+      changeFiles: Int64(when.changeFiles), graceMs: when.grace.milliseconds)
+  }
+}
+
+private func count(_ given: Int, _ name: String) throws -> UInt32 {
+  guard let count = UInt32(exactly: given) else { throw InterocitorError.invalid(name, "it must be 0 or more") }
+  return count
 }

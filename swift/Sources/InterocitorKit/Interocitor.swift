@@ -122,7 +122,42 @@ public final class Interocitor: Sendable {
     Compaction(try await cancellable { try await self.engine.compact(graceMs: grace.milliseconds, cancel: $0) })
   }
 
+  // MARK: published and seen
+
+  /// Marks everything that was written so far, for ``awaitPublished(_:)`` and ``seen(by:upTo:)``.
+  public func writeMark() async throws -> WriteMark {
+    WriteMark(try await InterocitorKit.engine { try await engine.writeMark() })
+  }
+
+  /// Returns when the mailbox has confirmed everything up to the mark.
+  ///
+  /// ```swift
+  /// try await notes.add(note)
+  /// try await db.awaitPublished(db.writeMark())  // from here on other devices can have it
+  /// ```
+  ///
+  /// It only waits: a connected database publishes by itself, others when they are told to. A write that is stuck keeps
+  /// it waiting, and ``Status/pendingProblems`` says why; one that was put into quarantine is not waited for.
+  public func awaitPublished(_ mark: WriteMark) async throws {
+    try await cancellable { try await self.engine.awaitPublished(mark: mark.engine, cancel: $0) }
+  }
+
+  /// Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not say
+  /// so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a day.
+  public func seen(by deviceID: Device.ID, upTo mark: WriteMark) async throws -> Bool {
+    try await cancellable { try await self.engine.seenBy(deviceId: deviceID, mark: mark.engine, cancel: $0) }
+  }
+
   // MARK: living in an app
+
+  /// Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+  /// collapse. Does nothing where the database does not sync by itself, or is not connected.
+  public func poke() { engine.poke() }
+
+  /// Tells whether the device has a network. Without one nothing is tried in the background and the state is
+  /// ``ConnectionState/offline``; when it is back an exchange follows at once. Explicit calls try in any case. Until this
+  /// is called there counts as being one. (On Apple platforms `NetworkMonitor` calls it.)
+  public func setNetwork(_ isAvailable: Bool) { engine.setNetwork(isAvailable: isAvailable) }
 
   /// Tells whether the user sees the app: in the background it polls ten times as seldom.
   public func setForeground(_ isForeground: Bool) { engine.setForeground(isForeground: isForeground) }
@@ -205,7 +240,30 @@ public final class Interocitor: Sendable {
 
   /// How things stand: the connection, what waits, what is stuck, the last success.
   public func status() async throws -> Status {
-    Status(try await InterocitorKit.engine { try await engine.status() })
+    try Status(try await InterocitorKit.engine { try await engine.status() })
+  }
+
+  /// How things stand now, and again whenever that has changed: at most four times in a second, and of many changes only
+  /// the last.
+  ///
+  /// ```swift
+  /// for try await status in db.statuses { badge = status.pendingCount }
+  /// ```
+  ///
+  /// It ends with the loop, with the `Task`, and when the database is shut down.
+  public var statuses: Statuses { Statuses(engine) }
+
+  /// Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+  /// shape and every file in it. Takes long on large meshes.
+  ///
+  /// ```swift
+  /// for finding in try await db.doctor().findings { print(finding.place, finding.meaning, finding.advice) }
+  /// ```
+  ///
+  /// - Parameter mends: Without it nothing is written anywhere. With it, what is mendable is mended, and nothing is
+  ///   touched that any device could miss.
+  public func doctor(mends: Bool = false) async throws -> Diagnosis {
+    Diagnosis(try await cancellable { try await self.engine.doctor(mends: mends, cancel: $0) })
   }
 
   /// The devices of the mesh, as they describe themselves in the mailbox.

@@ -62,10 +62,70 @@ public struct Problem: Hashable, Sendable {
   public let reason: String
 }
 
+/// Everything that was written to a store up to a moment, as ``Interocitor/writeMark()`` gives it. Good for every handle
+/// of that store until the process ends.
+public struct WriteMark: Sendable {
+  let engine: InterocitorBindings.WriteMark
+
+  init(_ engine: InterocitorBindings.WriteMark) { self.engine = engine }
+}
+
 /// A true picture of the database at one moment.
 public struct Status: Hashable, Sendable {
+  /// Who exchanges with the mailbox in the background, where several processes have the store open: one does it for all.
+  public enum Background: Hashable, Sendable {
+    /// This handle.
+    case here
+    /// Another process, or another handle of this one.
+    case elsewhere
+    /// Nobody, as far as the store knows: what is written waits until somebody does.
+    case nowhere
+  }
+
+  /// How far a part of an exchange has come. Totals are given where they are known.
+  public struct Operation: Hashable, Sendable {
+    /// A part of an exchange.
+    public enum Phase: Hashable, Sendable {
+      /// Reading who is there and whether the key fits.
+      case connecting
+      /// Reading change files.
+      case pulling
+      /// Reading a snapshot.
+      case restoring
+      /// Writing change files.
+      case publishing
+    }
+
+    /// Which part it is.
+    public let phase: Phase
+    /// Files read or written.
+    public let files: Int
+    /// Files in all.
+    public let filesTotal: Int?
+    /// Rows that changed here.
+    public let rows: Int
+    /// Bytes read or written.
+    public let bytes: Int
+    /// Bytes in all.
+    public let bytesTotal: Int?
+
+    /// How much of it is done, from 0 to 1, for a progress bar; nil where that is not known.
+    public var fraction: Double? {
+      guard let (done, total) = bytesTotal.map({ (bytes, $0) }) ?? filesTotal.map({ (files, $0) }), total > 0 else {
+        return nil
+      }
+      return min(1, Double(done) / Double(total))
+    }
+  }
+
   /// State of the connection.
   public let connection: ConnectionState
+  /// Whether the device has a network, as far as ``Interocitor/setNetwork(_:)`` was told.
+  public let hasNetwork: Bool
+  /// Who exchanges in the background.
+  public let background: Background
+  /// What goes on with the mailbox just now.
+  public let operation: Operation?
   /// The last failure since the last success.
   public let problem: Problem?
   /// Mesh that the store belongs to.
@@ -82,13 +142,16 @@ public struct Status: Hashable, Sendable {
   public let generation: Int
   /// Batches that wait to be published, or rows of a store that never belonged to a mesh.
   public let pendingCount: Int
-  /// When the oldest of them was opened.
+  /// When the oldest batch was opened: its age tells how long nothing could be published.
   public let pendingSince: Date?
   /// Why batches could not be published when it was last tried.
   public let pendingProblems: [String]
   /// How much is in quarantine.
   public let quarantined: Int
-  /// When the mailbox last confirmed every step of an exchange.
+  /// The first hundred of it, with the reason.
+  public let quarantinedItems: [QuarantinedItem]
+  /// When the mailbox last confirmed every step of an exchange: up to there everything here is in the mailbox, and
+  /// everything there is here.
   public let lastSync: Date?
 }
 
@@ -181,9 +244,40 @@ extension ConnectionState {
   }
 }
 
+extension Status.Background {
+  fileprivate init(_ background: InterocitorBindings.Background) {
+    self =
+      switch background {
+      case .here: .here
+      case .elsewhere: .elsewhere
+      case .nowhere: .nowhere
+      }
+  }
+}
+
+extension Status.Operation {
+  fileprivate init(_ operation: InterocitorBindings.Operation) {
+    phase =
+      switch operation.phase {
+      case .connecting: .connecting
+      case .pulling: .pulling
+      case .restoring: .restoring
+      case .publishing: .publishing
+      }
+    files = Int(operation.files)
+    filesTotal = operation.filesTotal.map { Int($0) }
+    rows = Int(operation.rows)
+    bytes = Int(operation.bytes)
+    bytesTotal = operation.bytesTotal.map { Int($0) }
+  }
+}
+
 extension Status {
-  init(_ status: InterocitorBindings.Status) {
+  init(_ status: InterocitorBindings.Status) throws {
     connection = ConnectionState(status.connection)
+    hasNetwork = status.hasNetwork
+    background = Background(status.background)
+    operation = status.operation.map(Operation.init)
     problem = status.problem.map { Problem(code: .init(rawValue: $0.code), reason: $0.reason) }
     meshID = status.meshId
     deviceID = status.deviceId
@@ -195,6 +289,7 @@ extension Status {
     pendingSince = status.pendingSinceMs.map(Date.init(milliseconds:))
     pendingProblems = status.pendingProblems
     quarantined = Int(status.quarantined)
+    quarantinedItems = try status.quarantinedItems.map(QuarantinedItem.init)
     lastSync = status.lastSyncMs.map(Date.init(milliseconds:))
   }
 }

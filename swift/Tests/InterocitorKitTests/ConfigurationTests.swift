@@ -24,9 +24,13 @@ import Testing
       "connectStageTimeoutMs": "15000", "autoSync": "true",
     ]
     for (name, value) in wanted { #expect(given[name] == value, "\(name)") }
+    for part in [
+      "enabled: true", "batches: 50", "compactors: 10", "firstDelayMs: 600000", "secondDelayMs: 900000",
+      "jitterMs: 300000", "changeFiles: 2", "graceMs: 86400000",
+    ] { #expect(given["autoCompact"]?.contains(part) == true, "\(part)") }
     // The kind of device is known.
     #expect(given["deviceType"]?.contains("desktop") == true || given["deviceType"]?.contains("ios") == true)
-    #expect(given.count == wanted.count + 1)
+    #expect(given.count == wanted.count + 2)
   }
 
   @Test func whatIsSaidArrives() throws {
@@ -41,6 +45,11 @@ import Testing
     (configuration.batchWindow, configuration.flushDebounce) = (.milliseconds(1), .milliseconds(2))
     (configuration.flushThreshold, configuration.pollInterval) = (3, .milliseconds(4))
     configuration.connectStageTimeout = .milliseconds(5)
+    var compaction = AutoCompaction()
+    (compaction.batches, compaction.compactors, compaction.changeFiles) = (1, 2, 6)
+    (compaction.firstDelay, compaction.secondDelay) = (.milliseconds(3), .milliseconds(4))
+    (compaction.jitter, compaction.grace) = (.milliseconds(5), .milliseconds(7))
+    configuration.autoCompact = compaction
     configuration.credentials = MemoryCredentialStore()
     configuration.biometrics = CredentialTests.Prompt()
     configuration.mergeRules = [MergeRule(table: "t") { $0.local }]
@@ -55,7 +64,20 @@ import Testing
       "path": "/a.db", "remotePath": "/Mesh", "passphrase": "secret", "deviceId": "\"d\"", "deviceName": "phone",
       "deviceType": "ios", "schema": "{}", "credentials": "CredentialBridge", "biometrics": "BiometricBridge",
       "mergeRules": "MergeRule",
+      "autoCompact":
+        "enabled: true, batches: 1, compactors: 2, firstDelayMs: 3, secondDelayMs: 4, jitterMs: 5, changeFiles: 6, graceMs: 7",
     ] { #expect(given[name]?.contains(part) == true, "\(name) is \(given[name] ?? "missing")") }
+  }
+
+  @Test func aDeviceThatNeverCompactsSaysSoAndNumbersAreChecked() throws {
+    var configuration = Configuration(appName: "todo", store: .memory)
+    configuration.autoCompact = nil
+    #expect(try given(configuration)["autoCompact"]?.contains("enabled: false") == true)
+    for change: (inout AutoCompaction) -> Void in [{ $0.batches = -1 }, { $0.compactors = -1 }] {
+      configuration.autoCompact = AutoCompaction()
+      change(&configuration.autoCompact!)
+      #expect(throws: InterocitorError.self) { try configuration.engine() }
+    }
   }
 
   /// Such a database works; what the option is for only a loss of power would show.

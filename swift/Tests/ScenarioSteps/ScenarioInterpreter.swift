@@ -88,6 +88,10 @@ public actor ScenarioInterpreter {
         "epoch": .integer(Int64(snapshot.epoch)), "rows": .integer(Int64(snapshot.rows)),
         "covered": .integer(Int64(snapshot.covered)), "deleted": .integer(Int64(snapshot.deleted)),
       ]
+    case "awaitPublished": try await db.awaitPublished(db.writeMark())
+    case "doctor":
+      let findings = try await db.doctor(mends: try step.maybeBool("mends") ?? false).findings
+      return .array(findings.map { ["code": .string($0.code), "mended": .bool($0.isMended)] })
     case "configureMesh": try db.configureMesh(try mesh(step))
     case "join": try online(try await db.join(try mesh(step)))
     case "setPassphrase": try db.setPassphrase(try step.text("passphrase"))
@@ -142,6 +146,12 @@ public actor ScenarioInterpreter {
         try await db.quarantined().map { ["name": .string($0.name), "code": .string($0.code.rawValue)] })
     case "devices":
       return .array(try await db.devices().map { $0.name ?? "" }.sorted().map(JSONValue.string))
+    case "seenBy":
+      let name = try step.text("other")
+      guard let other = try await db.devices().first(where: { $0.name == name }) else {
+        throw Fault.driver("no device is called \(name)")
+      }
+      return .bool(try await db.seen(by: other.id, upTo: db.writeMark()))
     case let other: throw Fault.driver("there is no step \(other)")
     }
   }
@@ -230,6 +240,7 @@ private struct Step {
     guard let bool = try value(name).bool else { throw Fault.driver("\(name) is neither true nor false") }
     return bool
   }
+  func maybeBool(_ name: String) throws -> Bool? { members[name] == nil ? nil : try bool(name) }
   func object(_ name: String) throws -> JSONObject {
     guard let object = try value(name).object else { throw Fault.driver("\(name) is no object") }
     return object

@@ -19,6 +19,7 @@ use crate::{
     host::SimHost,
     mailbox::{Remote, View},
     oracle::Oracle,
+    reference::{Rows, rows_of},
     rng::Rng,
     world::{Executor, World},
 };
@@ -225,17 +226,19 @@ impl Device {
         let rows = self.traits.rows;
         let place = |rng: &mut Rng| (TABLES[rng.index(2)], format!("r{}", rng.below(rows)));
         let (table, row) = place(rng);
-        let oracle = oracle.clone();
+        let (oracle, remote) = (oracle.clone(), Arc::clone(self.view.remote()));
         match rng.below(20) {
             0..3 => executor.add(device, async move {
+                let before = Before::of(&db, &remote, &[(table, row.as_str())]);
                 let outcome = db.table(table).delete(row.as_str()).await;
-                tell(&db, device, &oracle, outcome, &[(table, row, Vec::new())]);
+                tell((&db, device, before), &oracle, outcome, &[(table, row, Vec::new())]);
             }),
             3..5 => {
                 let columns = self.columns(rng);
                 executor.add(device, async move {
+                    let before = Before::of(&db, &remote, &[(table, row.as_str())]);
                     let outcome = db.table(table).replace(row.as_str(), &object(&columns)).await;
-                    tell(&db, device, &oracle, outcome, &[(table, row, columns)]);
+                    tell((&db, device, before), &oracle, outcome, &[(table, row, columns)]);
                 });
             }
             5..8 => {
@@ -243,6 +246,8 @@ impl Device {
                 let (first, second) = (self.columns(rng), self.columns(rng));
                 let is_same = (table, &row) == (other_table, &other);
                 executor.add(device, async move {
+                    let before =
+                        Before::of(&db, &remote, &[(table, row.as_str()), (other_table, other.as_str())]);
                     let outcome = db
                         .batch(|batch| {
                             batch.table(table).put(row.as_str(), &object(&first))?;
@@ -250,18 +255,20 @@ impl Device {
                             batch.table(other_table).put(other.as_str(), &object(&second))
                         })
                         .await;
-                    let mut written = vec![(other_table, other, second)];
+                    let mut written =
+                        vec![(other_table, other.clone(), Vec::new()), (other_table, other, second)];
                     if !is_same {
                         written.push((table, row, first));
                     }
-                    tell(&db, device, &oracle, outcome, &written);
+                    tell((&db, device, before), &oracle, outcome, &written);
                 });
             }
             _ => {
                 let columns = self.columns(rng);
                 executor.add(device, async move {
+                    let before = Before::of(&db, &remote, &[(table, row.as_str())]);
                     let outcome = db.table(table).put(row.as_str(), &object(&columns)).await;
-                    tell(&db, device, &oracle, outcome, &[(table, row, columns)]);
+                    tell((&db, device, before), &oracle, outcome, &[(table, row, columns)]);
                 });
             }
         }
@@ -275,20 +282,40 @@ fn object(columns: &[(String, Value)]) -> Value {
 /// Table, row and columns of a write; without columns a deletion.
 type WrittenRow = (&'static str, String, Vec<(String, Value)>);
 
+/// How things stood just before a write, which no other task of the device can come between.
+struct Before {
+    rows: Rows,
+    remote: Arc<Remote>,
+    /// Files that had been written to it.
+    files: usize,
+}
+
+impl Before {
+    fn of(db: &Interocitor, remote: &Arc<Remote>, places: &[(&str, &str)]) -> Self {
+        let row = |(table, row): &(&str, &str)| db.inspect_row(&(*table).into(), &(*row).into()).ok()?;
+        let rows: Vec<_> = places.iter().filter_map(row).collect();
+        Self { rows: rows_of(&rows), remote: Arc::clone(remote), files: remote.writes() }
+    }
+}
+
 /// Tells the oracle of writes that returned, in the very poll in which they did.
 fn tell(
-    db: &Interocitor,
-    device: usize,
+    (db, device, before): (&Interocitor, usize, Before),
     oracle: &Shared,
     outcome: Result<(), Error>,
     written: &[WrittenRow],
 ) {
     let mut oracle = oracle.borrow_mut();
+    oracle.read(&before.remote);
     match outcome {
         Ok(()) => {
             for (table, row, columns) in written {
                 match db.inspect_row(&(*table).into(), &row.as_str().into()) {
-                    Ok(row) => oracle.acknowledge((device, &db.device_id()), columns, row.as_ref()),
+                    Ok(now) => {
+                        let before_it = before.rows.get(&((*table).to_owned(), row.clone()));
+                        let writer = (device, &*db.device_id(), before.files);
+                        oracle.acknowledge(writer, columns, now.as_ref(), before_it);
+                    }
                     Err(error) => oracle.accuse(format!("d{device} cannot read its store: {error}")),
                 }
             }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod history;
 pub mod host;
 pub mod mailbox;
 pub mod oracle;

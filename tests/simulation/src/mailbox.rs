@@ -239,6 +239,11 @@ enum Condition<'a> {
 }
 
 impl View {
+    /// The mailbox behind it.
+    pub fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
     /// The view of a device.
     pub fn new(remote: &Arc<Remote>, device: usize) -> Arc<Self> {
         Arc::new(Self { remote: Arc::clone(remote), device, is_offline: AtomicBool::new(false) })

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub log_hash: String,
     /// The last things that happened.
     pub trace: Vec<String>,
+    /// What happened to the rows that a broken rule is about.
+    pub history: Vec<String>,
     /// Writes that were acknowledged.
     pub acknowledged: usize,
     /// Processes that crashed.

@@ -19,6 +19,13 @@ pub struct Row {
     pub cells: BTreeMap<String, Cell>,
 }
 
+impl Row {
+    /// Every clock in it.
+    pub fn clocks(&self) -> impl Iterator<Item = &Hlc> {
+        self.cells.values().map(|cell| &cell.clock).chain(&self.deleted)
+    }
+}
+
 /// Rows by table and id.
 pub type Rows = BTreeMap<Place, Row>;
 

@@ -16,8 +16,8 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (7, "a snapshot that could not be read stayed in quarantine after a later one was adopted"),
     (290, "the same"),
     (159, "beside a NEW peer that compacts a deletion can stay unknown to who has not read it"),
-    (55, "a published write at or below the floor of a B10 peer vanishes from the device that wrote it"),
-    (487, "a B10 peer that founds the mesh anew leaves newcomers without what the lost snapshot held"),
+    (55, "a published write at or below the floor of a B10 peer vanished from the device that wrote it"),
+    (487, "a B10 peer that founded the mesh anew left newcomers without what the lost snapshot held"),
     (743, "the same"),
     (1895, "the same"),
     (671, "a wiped device is not held to what it once wrote"),
@@ -27,26 +27,25 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (231, "an own file, read cut before its upload was confirmed, stayed in quarantine"),
     (81, "a row that was deleted here before anything of it was published came back with the floor"),
     (185, "a write that was settled with the floor was told as published"),
-];
-
-const ROW_CAME_BACK: &str =
-    "a row came back after its deletion was forgotten; whether by work of rule 3.12 is not told apart yet";
-const NOTHING_WAITS: &str =
-    "a device says that nothing waits, but a write is neither published nor in quarantine";
-const LOST: &str = "a published write is neither there, nor beaten, nor in quarantine";
-
-/// Seeds that fail for a reason that is known and not mended yet: told of in every run.
-pub const KNOWN_FAILURES: &[(u64, &str)] = &[
-    (11, ROW_CAME_BACK),
-    (13, ROW_CAME_BACK),
-    (14, ROW_CAME_BACK),
-    (65, NOTHING_WAITS),
-    (93, ROW_CAME_BACK),
-    (133, ROW_CAME_BACK),
-    (161, ROW_CAME_BACK),
-    (217, LOST),
-    (237, ROW_CAME_BACK),
-    (241, ROW_CAME_BACK),
-    (258, ROW_CAME_BACK),
-    (269, ROW_CAME_BACK),
+    (11, "late work on a row that the snapshot has was taken for the return of a deleted row"),
+    (161, "the same"),
+    (13, "so was a row that its writer made, and that nobody else could know of as far as it could tell"),
+    (14, "the same"),
+    (133, "the same"),
+    (237, "the same"),
+    (258, "the same"),
+    (269, "the same"),
+    (93, "the same; a copy of the writer's store had published the row"),
+    (241, "a new device wrote late work again under a clock that the next floor took, and was wiped"),
+    (65, "a write that made way for a later one, which is in quarantine, was taken for lost"),
+    (217, "the same"),
+    (781, "the same, where the later one was never acknowledged"),
+    (259, "a write that only an unused snapshot beat was held against a wiped device"),
+    (317, "own work that a snapshot overlooked vanished from its writer"),
+    (613, "the same; others had read it too late"),
+    (356, "late work was written again above a deletion that was still to be read"),
+    (785, "a write that a deletion in the mailbox had beaten all along was taken for lost"),
+    (1049, "a wiped device is not held to what no snapshot has and the next floor may take"),
+    (1119, "a failed upload was taken for published, behind a compaction by another client"),
+    (1180, "a deletion of what was gone already was taken for lost when somebody made the row anew"),
 ];

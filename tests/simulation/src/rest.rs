@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use futures_util::FutureExt;
+use interocitor_core::Quarantined;
 
 use crate::{
-    oracle::{Verdict, differs},
+    oracle::{Acknowledged, Verdict, differs},
     peers::{Guarantees, Peer},
     reference::Rows,
-    simulation::{Simulation, is_named},
+    simulation::{Simulation, is_kept},
     weather::Weather,
 };
 
@@ -109,7 +110,7 @@ impl Simulation {
         }
         let rows = self.rows(0)?;
         let guarantees =
-            self.plan.peer.map_or_else(Guarantees::default, |(kind, habits)| Peer::guarantees(kind, habits));
+            self.plan.peer.map_or_else(Guarantees::default, |(_, habits)| Peer::guarantees(habits));
         for at in 1..self.devices.len() {
             let who = if at == index { "a fresh device".to_owned() } else { format!("d{at}") };
             let theirs = self.rows(at)?;
@@ -126,7 +127,7 @@ impl Simulation {
             self.oracle.borrow().check_deletions(&rows)?;
         }
         let kept = self.kept();
-        let is_kept = |value: &str| is_named(&kept, value);
+        let is_kept = |write: &Acknowledged| is_kept(&kept, write);
         if guarantees.keeps_writes {
             self.oracle.borrow().check_promises(&rows, None, guarantees.keeps_deletes, &is_kept)?;
         }
@@ -140,14 +141,9 @@ impl Simulation {
         self.oracle.borrow().verdict()
     }
 
-    /// Everything that lies in quarantine somewhere, as text.
-    fn kept(&self) -> String {
-        let mut kept = String::new();
-        for db in self.devices.iter().filter_map(|device| device.db.as_ref()) {
-            if let Some(Ok(list)) = db.quarantined().now_or_never() {
-                let _ = write!(kept, "{list:?}");
-            }
-        }
-        kept
+    /// Everything that lies in quarantine somewhere.
+    fn kept(&self) -> Vec<Quarantined> {
+        let lists = self.devices.iter().filter_map(|device| device.db.as_ref()?.quarantined().now_or_never());
+        lists.flat_map(Result::unwrap_or_default).collect()
     }
 }

@@ -1,16 +1,20 @@
 //! One run: a mesh of devices, steps by seed, quiescence, verdict.
 
-use std::{cell::RefCell, path::Path, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use interocitor_core::{Connection, ErrorCode, Interocitor, config::Publish, mailbox::Capabilities};
+use interocitor_core::{
+    Connection, ErrorCode, Interocitor, Quarantined, QuarantinedWrite, config::Publish, mailbox::Capabilities,
+};
 use interocitor_crypto::Passphrase;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     device::{Device, PASSPHRASE, Shared, Traits, is_expected},
+    history,
     mailbox::Remote,
-    oracle::{Oracle, Verdict},
+    oracle::{Acknowledged, Oracle, Place, Verdict},
     peers::Peer,
     plan::{Outcome, Plan},
     reference::{Rows, rows_of},
@@ -45,10 +49,26 @@ pub struct Simulation {
     crashes: usize,
 }
 
-/// Whether a text names a value, and not one whose name only begins like it.
-pub(crate) fn is_named(text: &str, value: &str) -> bool {
-    let mut found = text.match_indices(value).map(|(at, _)| &text[at + value.len()..]);
-    !value.is_empty() && found.any(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+/// Whether a write is in the keeping of a quarantine, or made way for a later one that is: the values of a device are
+/// numbered.
+pub(crate) fn is_kept(list: &[Quarantined], write: &Acknowledged) -> bool {
+    let number = |value: &Value| {
+        let (device, number) = value.as_str()?.split_once('-')?;
+        Some((device.to_owned(), number.parse::<u64>().ok()?))
+    };
+    let Some((name, value)) = &write.cell else { return false };
+    let Some((device, first)) = number(value) else { return false };
+    let is_of = |kept: &&QuarantinedWrite| (&kept.table, &kept.row_id) == (&write.place.0, &write.place.1);
+    list.iter().filter_map(|kept| kept.write.as_ref()).filter(is_of).any(|kept| {
+        let columns: BTreeMap<String, Value> = serde_json::from_str(&kept.columns).unwrap_or_default();
+        let is_later = |value: &Value| number(value).is_some_and(|(by, at)| by == device && at >= first);
+        match columns.get(name) {
+            // Emptied together with others.
+            Some(Value::Null) => columns.values().any(is_later),
+            Some(value) => is_later(value),
+            None => false,
+        }
+    })
 }
 
 /// Runs a plan to its end.
@@ -115,14 +135,36 @@ impl Simulation {
 
     fn outcome(self, verdict: Verdict) -> Outcome {
         let is_snapshot = |path: &str| path.contains("/mainline/");
+        let oracle = self.oracle.borrow();
+        let mut history = Vec::new();
+        for place in verdict.as_ref().err().map(|rule| oracle.places_in(rule)).unwrap_or_default() {
+            history.push(format!("{place:?}:"));
+            history.extend(history::of(&place, &oracle, &self.remote));
+            history.extend(self.put_aside(&place));
+        }
         Outcome {
             verdict,
+            history,
             log_hash: self.world.log_hash(),
             trace: self.world.last_lines(),
-            acknowledged: self.oracle.borrow().acknowledged(),
+            acknowledged: oracle.acknowledged(),
             crashes: self.crashes,
             compactions: self.remote.log_since(0).iter().filter(|file| is_snapshot(&file.path)).count(),
         }
+    }
+
+    /// Writes to a row that lie in quarantine, for a report.
+    fn put_aside(&self, place: &Place) -> Vec<String> {
+        let mut lines = Vec::new();
+        for device in &self.devices {
+            let list = device.db.as_ref().and_then(|db| db.quarantined().now_or_never());
+            for write in list.and_then(Result::ok).into_iter().flatten().filter_map(|kept| kept.write) {
+                if (&write.table, &write.row_id) == (&place.0, &place.1) {
+                    lines.push(format!("d{} has in quarantine {}", device.index, write.columns));
+                }
+            }
+        }
+        lines
     }
 
     /// A mesh in fine weather, for a story: every device is a member and does only what it is told.
@@ -242,14 +284,14 @@ impl Simulation {
             oracle.accuse(format!("d{at} counts {} in quarantine, and lists {list:?}", status.quarantined));
         }
         if status.pending.count == 0 {
-            let kept = format!("{list:?}");
-            oracle.nothing_waits(at, &self.remote, &|write| match &write.cell {
-                Some((_, value)) => is_named(&kept, value.as_str().unwrap_or_default()),
-                // Whatever deleted the row for good, it is what the write wanted.
-                None => {
-                    let (table, row) = (&write.place.0, &write.place.1);
-                    matches!(db.inspect_row(&table.into(), &row.into()), Ok(None))
-                }
+            oracle.nothing_waits(at, &self.remote, &|write| {
+                // Whatever deleted the row for good, it is what the write wanted; what came later may live.
+                is_kept(&list, write)
+                    || write.cell.is_none() && {
+                        let row = db.inspect_row(&(&write.place.0).into(), &(&write.place.1).into());
+                        let rows = row.map(|row| rows_of(row.as_slice())).unwrap_or_default();
+                        rows.values().all(|row| row.cells.values().all(|cell| cell.clock > write.clock))
+                    }
             });
         }
     }

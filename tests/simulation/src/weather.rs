@@ -80,6 +80,8 @@ pub enum Fault {
     Doubles,
     /// The body that is read ends early.
     Cuts,
+    /// A file that is there is not found.
+    Hides,
     /// It arrives so much later, ms.
     Dawdles(u64),
 }
@@ -103,6 +105,7 @@ impl From<Fault> for Fate {
             Fault::LosesAnswer => fate.lost = error,
             Fault::Doubles => fate.is_doubled = true,
             Fault::Cuts => fate.is_cut = true,
+            Fault::Hides => fate.refused = Some(MailboxErrorKind::NotFound),
             Fault::Dawdles(ms) => fate.waits.0 = ms,
         }
         fate

@@ -11,7 +11,6 @@
 
 use std::{
     fmt::Write as _,
-    io::Write as _,
     path::Path,
     process::Command,
     sync::{
@@ -23,7 +22,7 @@ use std::{
 
 use interocitor_simulation::{
     plan::{Outcome, Plan},
-    regressions::{KNOWN_FAILURES, REGRESSIONS},
+    regressions::REGRESSIONS,
     simulation::{Simulation, run},
 };
 use serde_json::Value;
@@ -47,12 +46,12 @@ fn judge(plan: &Plan) -> Result<Outcome, String> {
 
 /// A report of a run that failed; nothing where it did not.
 fn complaint(plan: &Plan) -> Option<String> {
-    let (rule, trace) = match judge(plan) {
-        Ok(outcome) => (outcome.verdict.err()?, outcome.trace),
+    let (rule, lines) = match judge(plan) {
+        Ok(Outcome { verdict, trace, history, .. }) => (verdict.err()?, [trace, history].concat()),
         Err(panic) => (format!("it panicked: {panic}"), Vec::new()),
     };
     let mut report = format!("seed {}, {:?}:\n", plan.seed, plan.peer);
-    for line in trace {
+    for line in lines {
         let _ = writeln!(report, "  {line}");
     }
     let _ = writeln!(report, "seed {} broke a rule: {rule}", plan.seed);
@@ -87,7 +86,7 @@ fn every_promise_is_kept() {
         let plan = Plan { trace: usize::MAX, ..Plan::of(seed) };
         match judge(&plan) {
             Ok(outcome) => {
-                outcome.trace.iter().for_each(|line| println!("{line}"));
+                outcome.trace.iter().chain(&outcome.history).for_each(|line| println!("{line}"));
                 assert_eq!(outcome.verdict, Ok(()), "seed {seed}, {:?}", plan.peer);
             }
             Err(panic) => panic!("seed {seed}: {panic}"),
@@ -95,8 +94,7 @@ fn every_promise_is_kept() {
         return;
     }
     let (from, count) = (number("SIMULATION_FROM").unwrap_or(0), number("SIMULATION_SEEDS").unwrap_or(300));
-    let known = |seed: &u64| KNOWN_FAILURES.iter().any(|(known, _)| known == seed);
-    let seeds: Vec<u64> = (from..from + count).filter(|seed| !known(seed)).collect();
+    let seeds: Vec<u64> = (from..from + count).collect();
     let begin = Instant::now();
     let reports = complaints(&seeds);
     let seconds = begin.elapsed().as_secs_f64();
@@ -113,19 +111,6 @@ fn what_was_mended_stays_mended() {
     let seeds: Vec<u64> = REGRESSIONS.iter().map(|(seed, _)| *seed).collect();
     let reports = complaints(&seeds);
     assert!(reports.is_empty(), "{}", reports.join("\n"));
-}
-
-/// Never silently skipped: each is run, and told of, as long as it is on the list. Past the test runner, which keeps
-/// what passing tests print.
-#[test]
-fn known_failures_are_told() {
-    for (seed, what) in KNOWN_FAILURES {
-        let told = match complaint(&Plan::of(*seed)) {
-            Some(report) => format!("KNOWN FAILURE, seed {seed}: {what}\n{report}"),
-            None => format!("seed {seed} does not fail any more ({what}): make it a regression\n"),
-        };
-        std::io::stderr().write_all(told.as_bytes()).unwrap();
-    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn as_lines(session: &Session, verb: &Verb, done: &Exchange) -> String {
         lines.push(format!("founded a new mesh in {place}"));
         if done.seen.has_new_passphrase {
             lines.push(format!("its passphrase was made and saved in {}:", done.credentials.display()));
-            lines.push("keep a copy safe; other devices join with --passphrase-file and that file".into());
+            lines.push("keep a copy safe; to let another device take part: interocitor pair share".into());
         }
     } else if matches!(verb, Verb::Connect) {
         lines.push(format!("connected to mesh {} in {place}", done.status.mesh_id.as_deref().unwrap_or("?")));

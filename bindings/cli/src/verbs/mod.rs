@@ -3,6 +3,7 @@
 mod batch;
 mod doctor;
 mod exchange;
+mod pair;
 mod query;
 mod recovery;
 mod report;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: &Cli) -> Outcome<()> {
     match &cli.verb {
         Verb::Demo { keep } => return demo::run(keep.as_deref(), cli.options.json).await,
         Verb::Watch { interval } => return watch::watch(&cli.options, *interval).await,
+        Verb::Pair { verb } => return pair::pair(&cli.options, verb).await,
         Verb::Doctor { fix } => return doctor::doctor(&cli.options, *fix).await,
         Verb::Recovery { verb: Some(RecoveryVerb::Import) } => return recovery::import(&cli.options).await,
         _ => {}

@@ -98,7 +98,7 @@ fn backoff(interval: Duration, failures: u32, error: &Error) -> Duration {
 }
 
 /// Completes when the user, or the system, wants us to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     #[cfg(unix)]
     if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         tokio::select! {

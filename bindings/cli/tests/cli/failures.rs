@@ -16,7 +16,7 @@ fn passphrases_of_an_existing_mesh() {
     let before = tree(&place.path("box"));
     let connect = |others: &[&str]| b.run(&[&["connect", "--mailbox", "folder:box"], others].concat());
 
-    assert!(connect(&[]).failed_with("PASSPHRASE_REQUIRED").ends_with("--passphrase-file FILE"));
+    assert!(connect(&[]).failed_with("PASSPHRASE_REQUIRED").ends_with("interocitor pair join"));
     let wrong = place.write("wrong", WRONG);
     let run = connect(&["--passphrase-file", &wrong]);
     run.failed_with("PASSPHRASE_WRONG");

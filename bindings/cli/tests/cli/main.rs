@@ -7,6 +7,7 @@ mod doctor;
 mod failures;
 mod fixtures;
 mod mesh;
+mod pair;
 mod processes;
 mod rows;
 mod watch;

@@ -46,3 +46,16 @@ fn two_devices_converge_over_webdav() {
         }
     }
 }
+
+#[test]
+#[ignore = "needs the servers of: bash tests/run.sh webdav"]
+fn two_devices_pair_over_webdav() {
+    let addresses = ["WEBDAV_APACHE_URL", "WEBDAV_RCLONE_URL"].map(|variable| std::env::var(variable).ok());
+    assert!(addresses.iter().any(Option::is_some), "no server to test against");
+    for url in addresses.iter().flatten() {
+        for a_shows in [true, false] {
+            let remote_path = format!("/paired ü {} {a_shows}", std::process::id());
+            crate::pair::pair_over(&Place::new(), &format!("webdav+{url}"), &remote_path, a_shows);
+        }
+    }
+}

@@ -239,6 +239,11 @@ impl StorageAdapter for WebDavMailbox {
         }
     }
 
+    fn handshake_config(&self) -> Option<String> {
+        let base_url = self.dav().shown().trim_end_matches('/');
+        Some(serde_json::json!({ "baseUrl": base_url }).to_string())
+    }
+
     async fn ensure_folder(&self, path: &str) -> MailboxResult<()> {
         self.dav().ensure_folder(&Place::folder("ensure", path)?).await
     }

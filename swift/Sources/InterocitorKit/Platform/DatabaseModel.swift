@@ -32,15 +32,16 @@
     /// Follows the database until the task is cancelled, as that of a view is when it disappears, or the database is shut
     /// down.
     public func run() async {
-      var events = db.events.makeAsyncIterator()
-      await look()
-      while await events.next() != nil { await look() }
+      var statuses = db.statuses.makeAsyncIterator()
+      while true {
+        do {
+          guard let now = try await statuses.next() else { break }
+          (connection, status) = (now.connection, now)
+        } catch let error as InterocitorError where error.code != .shutDown {
+          // The store cannot be read now: the next time that something happens it is asked again.
+        } catch { break }
+      }
       connection = db.connectionState
-    }
-
-    private func look() async {
-      connection = db.connectionState
-      if let now = try? await db.status(), now != status { status = now }
     }
   }
 #endif

@@ -17,7 +17,8 @@
   }
 
   extension View {
-    /// Gives a database to these views, and tells it when the user sees the app: `@LiveQuery` finds it here.
+    /// Gives a database to these views, and tells it when the user sees the app and whether there is a network:
+    /// `@LiveQuery` finds it here.
     ///
     /// ```swift
     /// WindowGroup { TodoList().interocitor(db) }
@@ -30,6 +31,7 @@
     let db: Interocitor
     @Environment(\.scenePhase) private var phase
     @State private var lifecycle: AppLifecycle?
+    @State private var network: NetworkMonitor?
 
     func body(content: Content) -> some View {
       content
@@ -37,6 +39,7 @@
         .task(id: phase) {
           let lifecycle = lifecycle ?? AppLifecycle(db)
           self.lifecycle = lifecycle
+          if network == nil { network = NetworkMonitor(db) }
           switch phase {
           case .active: await lifecycle.enterForeground()
           case .background: leave(lifecycle)

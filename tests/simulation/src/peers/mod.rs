@@ -135,24 +135,19 @@ impl Peer {
     }
 
     /// What can be promised beside it; the table in the README says why.
-    pub fn guarantees(kind: Kind, habits: Habits) -> Guarantees {
-        let none = Guarantees {
+    pub fn guarantees(habits: Habits) -> Guarantees {
+        if !habits.compacts {
+            return Guarantees::default();
+        }
+        // B10 deletes files that nobody has read, and clocks of deletions; at and below its floor its snapshot is the
+        // state, whatever it overlooked. NEW forgets when a row that lives was deleted, and values that its own
+        // writes replaced under an older clock.
+        Guarantees {
             converges: false,
             agrees_on_deletes: false,
             keeps_writes: false,
-            keeps_own_writes: false,
+            keeps_own_writes: true,
             keeps_deletes: false,
-        };
-        match (kind, habits) {
-            // The snapshot is not named any more, and the files that it covered are gone.
-            (_, Habits { founds_anew: true, .. }) => Guarantees { keeps_own_writes: true, ..none },
-            (_, Habits { compacts: false, .. }) => Guarantees::default(),
-            // It deletes files that nobody has read, and clocks of deletions; at and below its floor its snapshot
-            // is the state, whatever it overlooked.
-            (Kind::B10, _) => none,
-            // It forgets when a row that lives was deleted, and values that its own writes replaced under an older
-            // clock.
-            (Kind::New, _) => Guarantees { keeps_own_writes: true, ..none },
         }
     }
 }

@@ -4,8 +4,11 @@ import kotlinx.serialization.modules.EmptySerializersModule
 import kotlinx.serialization.modules.SerializersModule
 import java.io.File
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.days
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.minutes
 import kotlin.time.Duration.Companion.seconds
+import dev.interocitor.ffi.AutoCompaction as FfiAutoCompaction
 import dev.interocitor.ffi.Configuration as FfiConfiguration
 import dev.interocitor.ffi.JoinPolicy as FfiJoinPolicy
 import dev.interocitor.ffi.MergeRule as FfiMergeRule
@@ -93,6 +96,9 @@ public class Configuration(public val appName: String) {
     /** Whether a connected database polls and flushes by itself. */
     public var autoSync: Boolean = true
 
+    /** When a database that syncs by itself compacts, too; null: never. */
+    public var autoCompact: AutoCompaction? = AutoCompaction()
+
     /** Serializers for contextual and polymorphic columns. */
     public var serializersModule: SerializersModule = EmptySerializersModule()
 
@@ -127,13 +133,47 @@ public class Configuration(public val appName: String) {
         fullDurability = fullDurability,
         batchWindowMs = batchWindow.inWholeMilliseconds,
         flushDebounceMs = flushDebounce.inWholeMilliseconds,
-        flushThreshold = when {
-            flushThreshold < 0 -> throw invalid("flushThreshold is below zero; give the number of batches")
-            else -> flushThreshold.toUInt()
-        },
+        flushThreshold = number("flushThreshold", flushThreshold),
         pollIntervalMs = pollInterval.inWholeMilliseconds,
         connectStageTimeoutMs = connectStageTimeout.inWholeMilliseconds,
         autoSync = autoSync,
+        autoCompact = autoCompact?.asFfi() ?: FfiAutoCompaction(enabled = false),
+    )
+}
+
+private fun number(name: String, given: Int): UInt =
+    if (given < 0) throw invalid("$name is below zero; give a number of 0 or more") else given.toUInt()
+
+/**
+ * When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the last
+ * batch. Never beside clients of another kind, whose files it might delete too early, nor on a managed mesh that another
+ * device compacts.
+ *
+ * @property batches so many batches published at once make a compaction follow.
+ * @property compactors of all devices about so many compact after such a flush.
+ * @property firstDelay from the last batch to the count of the change files.
+ * @property secondDelay from the count to the compaction.
+ * @property jitter how much sooner or later each of the two may be.
+ * @property changeFiles up to so many change files need no compaction.
+ * @property grace how long covered files are kept for slow peers.
+ */
+public data class AutoCompaction(
+    val batches: Int = 50,
+    val compactors: Int = 10,
+    val firstDelay: Duration = 10.minutes,
+    val secondDelay: Duration = 15.minutes,
+    val jitter: Duration = 5.minutes,
+    val changeFiles: Long = 2,
+    val grace: Duration = 1.days,
+) {
+    internal fun asFfi() = FfiAutoCompaction(
+        batches = number("autoCompact.batches", batches),
+        compactors = number("autoCompact.compactors", compactors),
+        firstDelayMs = firstDelay.inWholeMilliseconds,
+        secondDelayMs = secondDelay.inWholeMilliseconds,
+        jitterMs = jitter.inWholeMilliseconds,
+        changeFiles = changeFiles,
+        graceMs = grace.inWholeMilliseconds,
     )
 }
 

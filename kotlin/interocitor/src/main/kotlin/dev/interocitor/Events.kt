@@ -32,6 +32,17 @@ internal fun events(inner: FfiInterocitor, ended: Job): Flow<Event> = flow {
     }
 }
 
+/** How things stand, as it changes. */
+internal fun statuses(inner: FfiInterocitor): Flow<Status> = flow {
+    val watch = engine { inner.watchStatus() }
+    try {
+        while (true) emit((engine { watch.next() } ?: break).asPublic())
+    } finally {
+        watch.cancel()
+        watch.destroy()
+    }
+}
+
 /** The state of the connection, kept up to date by a listener. */
 internal class ConnectionWatch(inner: FfiInterocitor, ended: Job) {
     private val current = MutableStateFlow(ConnectionState.OFFLINE)

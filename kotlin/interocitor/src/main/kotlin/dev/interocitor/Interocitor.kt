@@ -98,6 +98,50 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
     public suspend fun compact(grace: Duration = 1.days): Compaction =
         engine { inner.compact(grace.inWholeMilliseconds) }.asPublic()
 
+    /** Marks everything that was written so far, for [awaitPublished] and [seenBy]. */
+    public suspend fun writeMark(): WriteMark = WriteMark(rowCall { inner.writeMark() })
+
+    /**
+     * Returns when the mailbox has confirmed everything up to the mark.
+     *
+     * ```
+     * notes.add(note)
+     * db.awaitPublished(db.writeMark()) // from here on other devices can have it
+     * ```
+     *
+     * It only waits: a connected database publishes by itself, others when they are told to. A write that is stuck keeps
+     * it waiting, and [Status.pendingProblems] says why; one that was put into quarantine is not waited for.
+     */
+    public suspend fun awaitPublished(mark: WriteMark) {
+        engine { inner.awaitPublished(mark.inner) }
+    }
+
+    /**
+     * Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not
+     * say so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a
+     * day.
+     *
+     * @param deviceId its id, as [devices] tells it.
+     */
+    public suspend fun seenBy(deviceId: String, mark: WriteMark): Boolean = engine { inner.seenBy(deviceId, mark.inner) }
+
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     */
+    public fun poke() {
+        engineNow { inner.poke() }
+    }
+
+    /**
+     * Tells whether the device has a network. Without one nothing is tried in the background and the state is
+     * [ConnectionState.OFFLINE]; when it is back an exchange follows at once. Explicit calls try in any case. Until this
+     * is called there counts as being one. (On Android `follow` calls it.)
+     */
+    public fun setNetwork(isAvailable: Boolean) {
+        engineNow { inner.setNetwork(isAvailable) }
+    }
+
     /** Tells whether the user sees the app: in the background it polls ten times as seldom. */
     public fun setForeground(isForeground: Boolean) {
         engineNow { inner.setForeground(isForeground) }
@@ -185,6 +229,29 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
 
     /** How things stand. */
     public suspend fun status(): Status = engine { inner.status() }.asPublic()
+
+    /**
+     * How things stand now, and again whenever that has changed: at most four times in a second, and of many changes
+     * only the last. Completes when the database is shut down. With `stateIn` it is the state of a screen:
+     *
+     * ```
+     * val status = db.statuses.stateIn(viewModelScope, SharingStarted.WhileSubscribed(), null)
+     * ```
+     */
+    public val statuses: Flow<Status> get() = statuses(inner)
+
+    /**
+     * Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+     * shape and every file in it. Takes long on large meshes.
+     *
+     * ```
+     * for (finding in db.doctor().findings) println("${finding.place}: ${finding.meaning}; ${finding.advice}")
+     * ```
+     *
+     * @param mends without it nothing is written anywhere. With it, what is mendable is mended, and nothing is touched
+     * that any device could miss.
+     */
+    public suspend fun doctor(mends: Boolean = false): Diagnosis = engine { inner.doctor(mends) }.asPublic()
 
     /** State of the connection, always the current one. */
     public val connectionState: StateFlow<ConnectionState> get() = connectionWatch.state

@@ -37,7 +37,7 @@ public sealed class InterocitorException(
     public class Credential(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
 
-    /** The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_BUSY`, `DISK_FULL`. */
+    /** The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_BUSY`, `DISK_FULL`. */
     public class Store(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
 
@@ -124,6 +124,9 @@ public object ErrorCode {
     /** The local file is damaged or something else; see [Interocitor.setAsideStore]. */
     public const val STORE_CORRUPT: String = "STORE_CORRUPT"
 
+    /** The local file is encrypted, and the credential store has no key that opens it. */
+    public const val STORE_LOCKED: String = "STORE_LOCKED"
+
     /** Another process held the store for too long. */
     public const val STORE_BUSY: String = "STORE_BUSY"
 
@@ -165,6 +168,12 @@ public object ErrorCode {
 
     /** Biometrics are locked after too many tries: unlock the device with its code and try again. */
     public const val BIOMETRICS_LOCKED_OUT: String = "BIOMETRICS_LOCKED_OUT"
+
+    /** The devices were not paired: what was scanned is no code, a used one, or not for this app. */
+    public const val PAIRING_REJECTED: String = "PAIRING_REJECTED"
+
+    /** The other device did not do its part of a pairing in time. */
+    public const val PAIRING_TIMEOUT: String = "PAIRING_TIMEOUT"
 
     /** The user dismissed a prompt. */
     public const val USER_CANCELLED: String = "USER_CANCELLED"

@@ -3,14 +3,18 @@ package dev.interocitor
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonObject
 import kotlin.time.Instant
+import dev.interocitor.ffi.Background as FfiBackground
 import dev.interocitor.ffi.Compaction as FfiCompaction
 import dev.interocitor.ffi.Connection as FfiConnection
 import dev.interocitor.ffi.ConnectionState as FfiConnectionState
 import dev.interocitor.ffi.Device as FfiDevice
+import dev.interocitor.ffi.Operation as FfiOperation
+import dev.interocitor.ffi.Phase as FfiPhase
 import dev.interocitor.ffi.Problem as FfiProblem
 import dev.interocitor.ffi.QuarantinedItem as FfiQuarantinedItem
 import dev.interocitor.ffi.QuarantinedWrite as FfiQuarantinedWrite
 import dev.interocitor.ffi.Status as FfiStatus
+import dev.interocitor.ffi.WriteMark as FfiWriteMark
 
 /** State of the connection. */
 public enum class ConnectionState {
@@ -67,9 +71,71 @@ public sealed interface Compaction {
 public data class Problem(val code: String, val reason: String)
 
 /**
+ * Everything that was written to a store up to a moment, as [Interocitor.writeMark] gives it. Good for every handle of
+ * that store until the process ends.
+ */
+public class WriteMark internal constructor(internal val inner: FfiWriteMark)
+
+/** Who exchanges with the mailbox in the background, where several processes have the store open: one does it for all. */
+public enum class Background {
+    /** This handle. */
+    HERE,
+
+    /** Another process, or another handle of this one. */
+    ELSEWHERE,
+
+    /** Nobody, as far as the store knows: what is written waits until somebody does. */
+    NOWHERE,
+}
+
+/** A part of an exchange. */
+public enum class Phase {
+    /** Reading who is there and whether the key fits. */
+    CONNECTING,
+
+    /** Reading change files. */
+    PULLING,
+
+    /** Reading a snapshot. */
+    RESTORING,
+
+    /** Writing change files. */
+    PUBLISHING,
+}
+
+/**
+ * How far a part of an exchange has come. Totals are given where they are known.
+ *
+ * @property phase which part it is.
+ * @property files files read or written.
+ * @property filesTotal files in all.
+ * @property rows rows that changed here.
+ * @property bytes bytes read or written.
+ * @property bytesTotal bytes in all.
+ */
+public data class Operation(
+    val phase: Phase,
+    val files: Long,
+    val filesTotal: Long?,
+    val rows: Long,
+    val bytes: Long,
+    val bytesTotal: Long?,
+) {
+    /** How much of it is done, from 0 to 1, for a progress bar; null where that is not known. */
+    val fraction: Float?
+        get() {
+            val (done, total) = bytesTotal?.let { bytes to it } ?: filesTotal?.let { files to it } ?: return null
+            return if (total > 0) (done.toFloat() / total).coerceAtMost(1f) else null
+        }
+}
+
+/**
  * A true picture of the database at one moment.
  *
  * @property connection state of the connection.
+ * @property hasNetwork whether the device has a network, as far as [Interocitor.setNetwork] was told.
+ * @property background who exchanges in the background.
+ * @property operation what goes on with the mailbox just now.
  * @property problem the last failure since the last success.
  * @property meshId mesh that the store belongs to.
  * @property deviceId id of this device.
@@ -78,13 +144,18 @@ public data class Problem(val code: String, val reason: String)
  * @property epoch epoch of the snapshot that was adopted last.
  * @property generation highest manifest generation seen.
  * @property pendingCount batches that wait to be published, or rows of a store that never belonged to a mesh.
- * @property pendingSince when the oldest of them was opened.
+ * @property pendingSince when the oldest batch was opened: its age tells how long nothing could be published.
  * @property pendingProblems why batches could not be published when it was last tried.
  * @property quarantined how much is in quarantine.
- * @property lastSync when the mailbox last confirmed every step of an exchange.
+ * @property quarantinedItems the first hundred of it, with the reason.
+ * @property lastSync when the mailbox last confirmed every step of an exchange: up to there everything here is in the
+ * mailbox, and everything there is here.
  */
 public data class Status(
     val connection: ConnectionState,
+    val hasNetwork: Boolean,
+    val background: Background,
+    val operation: Operation?,
     val problem: Problem?,
     val meshId: String?,
     val deviceId: String,
@@ -96,6 +167,7 @@ public data class Status(
     val pendingSince: Instant?,
     val pendingProblems: List<String>,
     val quarantined: Long,
+    val quarantinedItems: List<QuarantinedItem>,
     val lastSync: Instant?,
 )
 
@@ -172,8 +244,26 @@ internal fun FfiCompaction.asPublic(): Compaction = when (this) {
 
 private fun FfiProblem.asPublic() = Problem(code, reason)
 
+private fun FfiBackground.asPublic() = when (this) {
+    FfiBackground.HERE -> Background.HERE
+    FfiBackground.ELSEWHERE -> Background.ELSEWHERE
+    FfiBackground.NOWHERE -> Background.NOWHERE
+}
+
+private fun FfiPhase.asPublic() = when (this) {
+    FfiPhase.CONNECTING -> Phase.CONNECTING
+    FfiPhase.PULLING -> Phase.PULLING
+    FfiPhase.RESTORING -> Phase.RESTORING
+    FfiPhase.PUBLISHING -> Phase.PUBLISHING
+}
+
+private fun FfiOperation.asPublic() = Operation(phase.asPublic(), files, filesTotal, rows, bytes, bytesTotal)
+
 internal fun FfiStatus.asPublic(): Status = Status(
     connection = connection.asPublic(),
+    hasNetwork = hasNetwork,
+    background = background.asPublic(),
+    operation = operation?.asPublic(),
     problem = problem?.asPublic(),
     meshId = meshId,
     deviceId = deviceId,
@@ -185,6 +275,7 @@ internal fun FfiStatus.asPublic(): Status = Status(
     pendingSince = pendingSinceMs?.let(::instant),
     pendingProblems = pendingProblems,
     quarantined = quarantined,
+    quarantinedItems = quarantinedItems.map { it.asPublic() },
     lastSync = lastSyncMs?.let(::instant),
 )
 

@@ -7,6 +7,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
 import kotlin.time.Duration.Companion.milliseconds
+import dev.interocitor.ffi.AutoCompaction as FfiAutoCompaction
 import dev.interocitor.ffi.Configuration as FfiConfiguration
 import dev.interocitor.ffi.JoinPolicy as FfiJoinPolicy
 import dev.interocitor.ffi.MergeStrategy as FfiMergeStrategy
@@ -17,7 +18,7 @@ import dev.interocitor.ffi.SchemaPolicy as FfiSchemaPolicy
 class ConfigurationTest {
     @Test
     fun `what is left out is as the interface says`() {
-        assertEquals(FfiConfiguration("todo"), Configuration("todo").asFfi())
+        assertEquals(FfiConfiguration("todo", autoCompact = FfiAutoCompaction()), Configuration("todo").asFfi())
     }
 
     @Test
@@ -46,6 +47,7 @@ class ConfigurationTest {
             pollInterval = 4.milliseconds
             connectStageTimeout = 5.milliseconds
             autoSync = false
+            autoCompact = AutoCompaction(1, 2, 3.milliseconds, 4.milliseconds, 5.milliseconds, 6, 7.milliseconds)
             merge("t") { conflicts -> conflicts.map { it.local } }
             merge("u", "tags") { conflicts -> conflicts.map { it.local } }
         }.asFfi()
@@ -59,9 +61,27 @@ class ConfigurationTest {
                 joinPolicy = FfiJoinPolicy.MERGE_WITH_REMOTE, publish = FfiPublish.CHANGED_COLUMNS,
                 fullDurability = true, batchWindowMs = 1, flushDebounceMs = 2, flushThreshold = 3u,
                 pollIntervalMs = 4, connectStageTimeoutMs = 5, autoSync = false,
+                autoCompact = FfiAutoCompaction(
+                    enabled = true, batches = 1u, compactors = 2u, firstDelayMs = 3, secondDelayMs = 4, jitterMs = 5,
+                    changeFiles = 6, graceMs = 7,
+                ),
             ),
             given.copy(credentials = null, biometrics = null, mergeRules = emptyList<MergeRule>()),
         )
+    }
+
+    @Test
+    fun `a device that never compacts says so, and numbers are checked`() {
+        val never = Configuration("todo").apply { autoCompact = null }.asFfi()
+        assertEquals(false, never.autoCompact?.enabled)
+        for (bad in listOf(AutoCompaction(batches = -1), AutoCompaction(compactors = -1))) {
+            failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") {
+                Configuration("todo").apply { autoCompact = bad }.asFfi()
+            }
+        }
+        failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") {
+            Configuration("todo").apply { flushThreshold = -1 }.asFfi()
+        }
     }
 
     /** Such a database works; what the option is for only a loss of power would show. */

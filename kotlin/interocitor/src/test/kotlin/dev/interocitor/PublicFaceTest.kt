@@ -59,6 +59,18 @@ class PublicFaceTest {
         assertEquals(emptyMap<String, List<String>>(), leaks)
     }
 
+    /** Here by another name, since they are another thing: flows, a block. */
+    private val renamed = mapOf("subscribe" to "events", "watchStatus" to "statuses", "beginBatch" to "batch")
+
+    @Test
+    fun `everything that the engine can do is there`() {
+        val own = publicTypes().keys.filter { it.startsWith("dev/interocitor/Interocitor.") }
+            .map { it.substringAfter('.').substringBefore('(') }
+        val engine = Class.forName("dev.interocitor.ffi.InterocitorInterface").methods.map { it.name.substringBefore('-').substringBefore('$') }
+        assertTrue(listOf("awaitPublished", "doctor", "poke", "seenBy", "setNetwork", "writeMark").all { it in engine })
+        assertEquals(emptyList<String>(), engine.map { renamed[it] ?: it }.filter { it !in own }.distinct().sorted())
+    }
+
     @Test
     fun `every code of the engine is a constant`() {
         val constants = ErrorCode::class.java.fields.filter { it.type == String::class.java }.associate { it.name to it.get(null) }

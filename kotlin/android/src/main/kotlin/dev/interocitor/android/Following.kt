@@ -7,30 +7,28 @@ import android.net.ConnectivityManager
 import android.net.Network
 import android.os.Bundle
 import dev.interocitor.Interocitor
-import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.cancel
 import java.io.Closeable
 
 /**
- * Keeps a database in step with the app: it polls quickly while an activity is shown and seldom otherwise, and
- * exchanges changes as soon as the network is back. Needs the permission `ACCESS_NETWORK_STATE`, which this library
+ * Keeps a database in step with the app: it polls quickly while an activity is shown and seldom otherwise, tries nothing
+ * while there is no network, and exchanges changes as soon as it is back. Needs the permission `ACCESS_NETWORK_STATE`, which this library
  * asks for.
  *
  * @return what ends it; apps that live as long as their process need not.
  */
 public fun Interocitor.follow(application: Application): Closeable {
-    val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     val shown = ShownActivities(Shown(::setForeground))
-    val network = ReturnOfTheNetwork(Resync(scope) { sync() })
+    val network = DefaultNetwork(Reach(::setNetwork))
     val connectivity = application.getSystemService(Context.CONNECTIVITY_SERVICE) as ConnectivityManager
     application.registerActivityLifecycleCallbacks(shown)
+    // Of a network that is not there nothing is said.
+    setNetwork(connectivity.activeNetwork != null)
     connectivity.registerDefaultNetworkCallback(network)
     return Closeable {
         application.unregisterActivityLifecycleCallbacks(shown)
         connectivity.unregisterNetworkCallback(network)
-        scope.cancel()
+        // Nobody tells any more.
+        setNetwork(true)
     }
 }
 
@@ -44,6 +42,7 @@ private class ShownActivities(private val shown: Shown) : Application.ActivityLi
     override fun onActivityDestroyed(activity: Activity) = Unit
 }
 
-private class ReturnOfTheNetwork(private val resync: Resync) : ConnectivityManager.NetworkCallback() {
-    override fun onAvailable(network: Network) = resync.request()
+private class DefaultNetwork(private val reach: Reach<Network>) : ConnectivityManager.NetworkCallback() {
+    override fun onAvailable(network: Network) = reach.available(network)
+    override fun onLost(network: Network) = reach.lost(network)
 }

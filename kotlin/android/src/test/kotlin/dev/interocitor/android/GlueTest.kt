@@ -4,15 +4,12 @@ import dev.interocitor.Configuration
 import dev.interocitor.Interocitor
 import dev.interocitor.InterocitorException
 import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.CompletableDeferred
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
-import java.util.concurrent.atomic.AtomicInteger
 
 /** What can be tried without a device: everything behind the calls of the framework. */
 class GlueTest {
@@ -31,23 +28,18 @@ class GlueTest {
     }
 
     @Test
-    fun `requests while an exchange is under way become one, and failures do not end it`() = runBlocking {
-        val (count, go) = AtomicInteger() to CompletableDeferred<Unit>()
-        val scope = kotlinx.coroutines.CoroutineScope(kotlinx.coroutines.Dispatchers.Default)
-        val resync = Resync(scope) {
-            count.incrementAndGet()
-            go.await()
-            throw InterocitorException.Remote("OFFLINE", "no network")
-        }
-        resync.request()
-        while (count.get() == 0) delay(5)
-        repeat(10) { resync.request() }
-        go.complete(Unit)
-        while (count.get() < 2) delay(5)
-        delay(100)
-        assertEquals(2, count.get())
-        scope.coroutineContext[kotlinx.coroutines.Job]?.cancel()
-        Unit
+    fun `only the loss of the network in use is one`() {
+        val told = ArrayList<Boolean>()
+        val reach = Reach<String> { told += it }
+        reach.lost("none")
+        reach.available("mobile")
+        reach.available("wifi")
+        reach.lost("mobile")
+        assertEquals(listOf(true, true), told)
+        reach.lost("wifi")
+        reach.lost("wifi")
+        reach.available("mobile")
+        assertEquals(listOf(true, true, false, true), told)
     }
 
     @Test

@@ -962,6 +962,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_app_name(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_await_published(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials(
@@ -984,6 +986,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_disconnect(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_doctor(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_dump(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_flush(
@@ -991,6 +995,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_join(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_poke(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_pull(
     ): Int
@@ -1008,7 +1014,11 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_seen_by(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_set_foreground(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_set_network(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_set_passphrase(
     ): Int
@@ -1030,6 +1040,10 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_table_names(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_watch_status(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_write_mark(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_livequery_cancel(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_livequery_next(
@@ -1045,6 +1059,10 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_query_observe(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_query_rows(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_statuswatch_cancel(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_statuswatch_next(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_storageadapter_authenticate(
     ): Int
@@ -1199,6 +1217,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_app_name(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_await_published(`ptr`: Long,`mark`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_begin_batch(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_clear_credentials(`ptr`: Long,
@@ -1221,6 +1241,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_disconnect(`ptr`: Long,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_doctor(`ptr`: Long,`mends`: Byte,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_dump(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_flush(`ptr`: Long,`cancel`: RustBuffer.ByValue,
@@ -1229,6 +1251,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_interocitor_join(`ptr`: Long,`mesh`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_poke(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
     external fun uniffi_interocitor_ffi_fn_method_interocitor_pull(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_quarantined(`ptr`: Long,
@@ -1245,7 +1269,11 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_secure_with_biometrics(`ptr`: Long,`reason`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_seen_by(`ptr`: Long,`deviceId`: RustBuffer.ByValue,`mark`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_set_foreground(`ptr`: Long,`isForeground`: Byte,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_set_network(`ptr`: Long,`isAvailable`: Byte,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_interocitor_set_passphrase(`ptr`: Long,`passphrase`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -1266,6 +1294,10 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_interocitor_table(`ptr`: Long,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_table_names(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_watch_status(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_write_mark(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_clone_livequery(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
@@ -1314,6 +1346,14 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_query_observe(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_query_rows(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_statuswatch_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_statuswatch_next(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_clone_storageadapter(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
@@ -1373,6 +1413,10 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_tokenprovider_token(`ptr`: Long,`rejected`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_writemark(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_writemark(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
     external fun uniffi_interocitor_ffi_fn_func_describe_failure(`failure`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_func_library_version(uniffi_out_err: UniffiRustCallStatus, 
@@ -1569,6 +1613,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_app_name() and 0xFFFF) != 33066) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_await_published() and 0xFFFF) != 22504) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch() and 0xFFFF) != 33948) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1602,6 +1649,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() and 0xFFFF) != 25874) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_doctor() and 0xFFFF) != 44205) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_dump() and 0xFFFF) != 26337) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1612,6 +1662,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_join() and 0xFFFF) != 1904) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_poke() and 0xFFFF) != 27836) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pull() and 0xFFFF) != 25076) {
@@ -1638,7 +1691,13 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_secure_with_biometrics() and 0xFFFF) != 56710) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_seen_by() and 0xFFFF) != 16047) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_set_foreground() and 0xFFFF) != 29245) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_set_network() and 0xFFFF) != 40910) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_set_passphrase() and 0xFFFF) != 39446) {
@@ -1671,6 +1730,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_table_names() and 0xFFFF) != 4085) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_watch_status() and 0xFFFF) != 30719) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_write_mark() and 0xFFFF) != 31360) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_livequery_cancel() and 0xFFFF) != 37183) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1693,6 +1758,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_query_rows() and 0xFFFF) != 43294) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() and 0xFFFF) != 40220) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_statuswatch_next() and 0xFFFF) != 43215) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_storageadapter_authenticate() and 0xFFFF) != 15697) {
@@ -4610,6 +4681,13 @@ public interface InterocitorInterface {
     fun `appName`(): kotlin.String
     
     /**
+     * Completes when the mailbox has confirmed everything up to the mark. It only waits: a connected database publishes
+     * by itself, others when they are told to. A write that is stuck keeps it waiting, and the status says why; one that
+     * was put into quarantine is not waited for.
+     */
+    suspend fun `awaitPublished`(`mark`: WriteMark, `cancel`: CancelToken? = null)
+    
+    /**
      * A batch to be filled and committed. No lock is held until then.
      */
     fun `beginBatch`(): Batch
@@ -4670,6 +4748,13 @@ public interface InterocitorInterface {
     suspend fun `disconnect`()
     
     /**
+     * Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+     * shape and every file in it. Takes long on large meshes. Without `mends` nothing is written anywhere. With it, what
+     * is mendable is mended, and nothing is touched that any device could miss.
+     */
+    suspend fun `doctor`(`mends`: kotlin.Boolean, `cancel`: CancelToken? = null): Diagnosis
+    
+    /**
      * The whole store as one JSON object:
      * `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`.
      */
@@ -4690,6 +4775,12 @@ public interface InterocitorInterface {
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     suspend fun `join`(`mesh`: MeshConfiguration, `cancel`: CancelToken? = null): Connection
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     */
+    fun `poke`()
     
     /**
      * Reads what is new in the mailbox; gives the number of changed rows.
@@ -4734,9 +4825,23 @@ public interface InterocitorInterface {
     suspend fun `secureWithBiometrics`(`reason`: kotlin.String)
     
     /**
+     * Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not
+     * say so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a
+     * day.
+     */
+    suspend fun `seenBy`(`deviceId`: kotlin.String, `mark`: WriteMark, `cancel`: CancelToken? = null): kotlin.Boolean
+    
+    /**
      * Tells whether the user sees the app: in the background it polls ten times as seldom.
      */
     fun `setForeground`(`isForeground`: kotlin.Boolean)
+    
+    /**
+     * Tells whether the device has a network. Without one nothing is tried in the background and the state is `Offline`;
+     * when it is back an exchange follows at once. Explicit calls try in any case. Until this is called there counts as
+     * being one.
+     */
+    fun `setNetwork`(`isAvailable`: kotlin.Boolean)
     
     /**
      * Uses another passphrase from the next connect on. It is checked against the mesh there, and saved only when
@@ -4790,6 +4895,16 @@ public interface InterocitorInterface {
      * Names of all tables that hold or held rows.
      */
     suspend fun `tableNames`(): List<kotlin.String>
+    
+    /**
+     * How things stand, now and again whenever that has changed.
+     */
+    fun `watchStatus`(): StatusWatch
+    
+    /**
+     * Marks everything that was written so far, for `await_published` and `seen_by`.
+     */
+    suspend fun `writeMark`(): WriteMark
     
     companion object
 }
@@ -4913,6 +5028,35 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * Completes when the mailbox has confirmed everything up to the mark. It only waits: a connected database publishes
+     * by itself, others when they are told to. A write that is stuck keeps it waiting, and the status says why; one that
+     * was put into quarantine is not waited for.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `awaitPublished`(`mark`: WriteMark, `cancel`: CancelToken?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_await_published(
+                uniffiHandle,
+                
+        FfiConverterTypeWriteMark.lower(`mark`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -5155,6 +5299,34 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Looks at everything: the store's file, every row and waiting change, the clocks; and, where a mailbox is set, its
+     * shape and every file in it. Takes long on large meshes. Without `mends` nothing is written anywhere. With it, what
+     * is mendable is mended, and nothing is touched that any device could miss.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `doctor`(`mends`: kotlin.Boolean, `cancel`: CancelToken?) : Diagnosis {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_doctor(
+                uniffiHandle,
+                
+        FfiConverterBoolean.lower(`mends`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeDiagnosis.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * The whole store as one JSON object:
      * `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`.
      */
@@ -5245,6 +5417,22 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         Failure.ErrorHandler,
     )
     }
+
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
+     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     */override fun `poke`()
+        = 
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_poke(
+        it,
+        _status)
+}
+    }
+    
+    
 
     
     /**
@@ -5454,6 +5642,35 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Whether a device has merged everything up to the mark. `true` is certain. `false` means that the device did not
+     * say so yet: devices write their record seldom, when they join, when they have merged a new snapshot, and once a
+     * day.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `seenBy`(`deviceId`: kotlin.String, `mark`: WriteMark, `cancel`: CancelToken?) : kotlin.Boolean {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_seen_by(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`deviceId`),
+        FfiConverterTypeWriteMark.lower(`mark`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_i8(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_i8(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_i8(future) },
+        // lift function
+        { FfiConverterBoolean.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Tells whether the user sees the app: in the background it polls ten times as seldom.
      */override fun `setForeground`(`isForeground`: kotlin.Boolean)
         = 
@@ -5463,6 +5680,24 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         it,
         
         FfiConverterBoolean.lower(`isForeground`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Tells whether the device has a network. Without one nothing is tried in the background and the state is `Offline`;
+     * when it is back an exchange follows at once. Explicit calls try in any case. Until this is called there counts as
+     * being one.
+     */override fun `setNetwork`(`isAvailable`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_set_network(
+        it,
+        
+        FfiConverterBoolean.lower(`isAvailable`),_status)
 }
     }
     
@@ -5695,6 +5930,47 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
         { FfiConverterSequenceString.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * How things stand, now and again whenever that has changed.
+     */
+    @Throws(Failure::class)override fun `watchStatus`(): StatusWatch {
+            return FfiConverterTypeStatusWatch.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_watch_status(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Marks everything that was written so far, for `await_published` and `seen_by`.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `writeMark`() : WriteMark {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_write_mark(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeWriteMark.lift(it) },
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -7365,6 +7641,305 @@ public object FfiConverterTypeQuery: FfiConverter<Query, Long> {
     override fun allocationSize(value: Query) = 8UL
 
     override fun write(value: Query, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * How things stand, as it changes. It is asked, it does not push: of many changes between two questions only the last
+ * state is given, at most four in a second.
+ */
+public interface StatusWatchInterface {
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+    fun `cancel`()
+    
+    /**
+     * The status: at once the first time, later as soon as it differs from the one given last. Null after `cancel` or
+     * after the database was shut down. While it is suspended this waits.
+     */
+    suspend fun `next`(): Status?
+    
+    companion object
+}
+
+/**
+ * How things stand, as it changes. It is asked, it does not push: of many changes between two questions only the last
+ * state is given, at most four in a second.
+ */
+open class StatusWatch: Disposable, AutoCloseable, StatusWatchInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_statuswatch(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_statuswatch(handle, status)
+        }
+    }
+
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */override fun `cancel`()
+        = 
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_statuswatch_cancel(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * The status: at once the first time, later as soon as it differs from the one given last. Null after `cancel` or
+     * after the database was shut down. While it is suspended this waits.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `next`() : Status? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_statuswatch_next(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalTypeStatus.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStatusWatch: FfiConverter<StatusWatch, Long> {
+    override fun lower(value: StatusWatch): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): StatusWatch {
+        return StatusWatch(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): StatusWatch {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: StatusWatch) = 8UL
+
+    override fun write(value: StatusWatch, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -9384,6 +9959,349 @@ public object FfiConverterTypeTokenProvider: FfiConverter<TokenProvider, Long> {
 }
 
 
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Everything that was written to a store up to a moment. Good until the process ends.
+ */
+public interface WriteMarkInterface {
+    
+    companion object
+}
+
+/**
+ * Everything that was written to a store up to a moment. Good until the process ends.
+ */
+open class WriteMark: Disposable, AutoCloseable, WriteMarkInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_writemark(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_writemark(handle, status)
+        }
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeWriteMark: FfiConverter<WriteMark, Long> {
+    override fun lower(value: WriteMark): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): WriteMark {
+        return WriteMark(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): WriteMark {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: WriteMark) = 8UL
+
+    override fun write(value: WriteMark, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+
+/**
+ * When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the
+ * last batch. Never beside clients of another kind, whose files it might delete too early, nor on a managed mesh that
+ * another device compacts.
+ */
+data class AutoCompaction (
+    /**
+     * Whether it does at all.
+     */
+    val `enabled`: kotlin.Boolean = true 
+    , 
+    /**
+     * So many batches published at once make a compaction follow.
+     */
+    val `batches`: kotlin.UInt = 50u 
+    , 
+    /**
+     * Of all devices about so many compact after such a flush.
+     */
+    val `compactors`: kotlin.UInt = 10u 
+    , 
+    /**
+     * From the last batch to the count of the change files.
+     */
+    val `firstDelayMs`: kotlin.Long = 600000L 
+    , 
+    /**
+     * From the count to the compaction.
+     */
+    val `secondDelayMs`: kotlin.Long = 900000L 
+    , 
+    /**
+     * How much sooner or later each of the two may be.
+     */
+    val `jitterMs`: kotlin.Long = 300000L 
+    , 
+    /**
+     * Up to so many change files need no compaction.
+     */
+    val `changeFiles`: kotlin.Long = 2L 
+    , 
+    /**
+     * How long covered files are kept for slow peers.
+     */
+    val `graceMs`: kotlin.Long = 86400000L 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAutoCompaction: FfiConverterRustBuffer<AutoCompaction> {
+    override fun read(buf: ByteBuffer): AutoCompaction {
+        return AutoCompaction(
+            FfiConverterBoolean.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AutoCompaction) = (
+            FfiConverterBoolean.allocationSize(value.`enabled`) +
+            FfiConverterUInt.allocationSize(value.`batches`) +
+            FfiConverterUInt.allocationSize(value.`compactors`) +
+            FfiConverterLong.allocationSize(value.`firstDelayMs`) +
+            FfiConverterLong.allocationSize(value.`secondDelayMs`) +
+            FfiConverterLong.allocationSize(value.`jitterMs`) +
+            FfiConverterLong.allocationSize(value.`changeFiles`) +
+            FfiConverterLong.allocationSize(value.`graceMs`)
+    )
+
+    override fun write(value: AutoCompaction, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`enabled`, buf)
+            FfiConverterUInt.write(value.`batches`, buf)
+            FfiConverterUInt.write(value.`compactors`, buf)
+            FfiConverterLong.write(value.`firstDelayMs`, buf)
+            FfiConverterLong.write(value.`secondDelayMs`, buf)
+            FfiConverterLong.write(value.`jitterMs`, buf)
+            FfiConverterLong.write(value.`changeFiles`, buf)
+            FfiConverterLong.write(value.`graceMs`, buf)
+    }
+}
+
+
 
 /**
  * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
@@ -9514,6 +10432,11 @@ data class Configuration (
      * Whether a connected database polls and flushes by itself.
      */
     val `autoSync`: kotlin.Boolean = true 
+    , 
+    /**
+     * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
+     */
+    val `autoCompact`: AutoCompaction? = null 
     
 ): Disposable{
     
@@ -9549,7 +10472,8 @@ data class Configuration (
         this.`flushThreshold`,
         this.`pollIntervalMs`,
         this.`connectStageTimeoutMs`,
-        this.`autoSync`
+        this.`autoSync`,
+        this.`autoCompact`
     )
     }
     
@@ -9587,6 +10511,7 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterLong.read(buf),
             FfiConverterLong.read(buf),
             FfiConverterBoolean.read(buf),
+            FfiConverterOptionalTypeAutoCompaction.read(buf),
         )
     }
 
@@ -9615,7 +10540,8 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterUInt.allocationSize(value.`flushThreshold`) +
             FfiConverterLong.allocationSize(value.`pollIntervalMs`) +
             FfiConverterLong.allocationSize(value.`connectStageTimeoutMs`) +
-            FfiConverterBoolean.allocationSize(value.`autoSync`)
+            FfiConverterBoolean.allocationSize(value.`autoSync`) +
+            FfiConverterOptionalTypeAutoCompaction.allocationSize(value.`autoCompact`)
     )
 
     override fun write(value: Configuration, buf: ByteBuffer) {
@@ -9644,6 +10570,7 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterLong.write(value.`pollIntervalMs`, buf)
             FfiConverterLong.write(value.`connectStageTimeoutMs`, buf)
             FfiConverterBoolean.write(value.`autoSync`, buf)
+            FfiConverterOptionalTypeAutoCompaction.write(value.`autoCompact`, buf)
     }
 }
 
@@ -9737,6 +10664,61 @@ public object FfiConverterTypeDevice: FfiConverterRustBuffer<Device> {
 
 
 /**
+ * What the doctor found.
+ */
+data class Diagnosis (
+    /**
+     * Everything, the worst first.
+     */
+    val `findings`: List<Finding>
+    , 
+    /**
+     * Rows of the store that were read, deleted ones included.
+     */
+    val `rowsChecked`: kotlin.Long
+    , 
+    /**
+     * Files of the mailbox that were read.
+     */
+    val `filesChecked`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeDiagnosis: FfiConverterRustBuffer<Diagnosis> {
+    override fun read(buf: ByteBuffer): Diagnosis {
+        return Diagnosis(
+            FfiConverterSequenceTypeFinding.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Diagnosis) = (
+            FfiConverterSequenceTypeFinding.allocationSize(value.`findings`) +
+            FfiConverterLong.allocationSize(value.`rowsChecked`) +
+            FfiConverterLong.allocationSize(value.`filesChecked`)
+    )
+
+    override fun write(value: Diagnosis, buf: ByteBuffer) {
+            FfiConverterSequenceTypeFinding.write(value.`findings`, buf)
+            FfiConverterLong.write(value.`rowsChecked`, buf)
+            FfiConverterLong.write(value.`filesChecked`, buf)
+    }
+}
+
+
+
+/**
  * A column and what it must be like.
  */
 data class Filter (
@@ -9778,6 +10760,101 @@ public object FfiConverterTypeFilter: FfiConverterRustBuffer<Filter> {
     override fun write(value: Filter, buf: ByteBuffer) {
             FfiConverterString.write(value.`field`, buf)
             FfiConverterTypeCondition.write(value.`condition`, buf)
+    }
+}
+
+
+
+/**
+ * One thing that the doctor found. Never holds values, keys or passphrases.
+ */
+data class Finding (
+    /**
+     * Stable code of the trouble.
+     */
+    val `code`: kotlin.String
+    , 
+    /**
+     * How bad it is.
+     */
+    val `severity`: Severity
+    , 
+    /**
+     * Where: a file of the mailbox, a table, a file beside the store.
+     */
+    val `place`: kotlin.String
+    , 
+    /**
+     * What exactly.
+     */
+    val `detail`: kotlin.String
+    , 
+    /**
+     * What it means.
+     */
+    val `meaning`: kotlin.String
+    , 
+    /**
+     * What to do.
+     */
+    val `advice`: kotlin.String
+    , 
+    /**
+     * Whether the doctor can mend it.
+     */
+    val `mendable`: kotlin.Boolean
+    , 
+    /**
+     * Whether it was mended.
+     */
+    val `mended`: kotlin.Boolean
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFinding: FfiConverterRustBuffer<Finding> {
+    override fun read(buf: ByteBuffer): Finding {
+        return Finding(
+            FfiConverterString.read(buf),
+            FfiConverterTypeSeverity.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Finding) = (
+            FfiConverterString.allocationSize(value.`code`) +
+            FfiConverterTypeSeverity.allocationSize(value.`severity`) +
+            FfiConverterString.allocationSize(value.`place`) +
+            FfiConverterString.allocationSize(value.`detail`) +
+            FfiConverterString.allocationSize(value.`meaning`) +
+            FfiConverterString.allocationSize(value.`advice`) +
+            FfiConverterBoolean.allocationSize(value.`mendable`) +
+            FfiConverterBoolean.allocationSize(value.`mended`)
+    )
+
+    override fun write(value: Finding, buf: ByteBuffer) {
+            FfiConverterString.write(value.`code`, buf)
+            FfiConverterTypeSeverity.write(value.`severity`, buf)
+            FfiConverterString.write(value.`place`, buf)
+            FfiConverterString.write(value.`detail`, buf)
+            FfiConverterString.write(value.`meaning`, buf)
+            FfiConverterString.write(value.`advice`, buf)
+            FfiConverterBoolean.write(value.`mendable`, buf)
+            FfiConverterBoolean.write(value.`mended`, buf)
     }
 }
 
@@ -10156,6 +11233,85 @@ public object FfiConverterTypeMeshConfiguration: FfiConverterRustBuffer<MeshConf
 
 
 /**
+ * How far a part of an exchange has come. Totals are given where they are known.
+ */
+data class Operation (
+    /**
+     * Which part it is.
+     */
+    val `phase`: Phase
+    , 
+    /**
+     * Files read or written.
+     */
+    val `files`: kotlin.Long
+    , 
+    /**
+     * Files in all.
+     */
+    val `filesTotal`: kotlin.Long?
+    , 
+    /**
+     * Rows that changed here.
+     */
+    val `rows`: kotlin.Long
+    , 
+    /**
+     * Bytes read or written.
+     */
+    val `bytes`: kotlin.Long
+    , 
+    /**
+     * Bytes in all.
+     */
+    val `bytesTotal`: kotlin.Long?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeOperation: FfiConverterRustBuffer<Operation> {
+    override fun read(buf: ByteBuffer): Operation {
+        return Operation(
+            FfiConverterTypePhase.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Operation) = (
+            FfiConverterTypePhase.allocationSize(value.`phase`) +
+            FfiConverterLong.allocationSize(value.`files`) +
+            FfiConverterOptionalLong.allocationSize(value.`filesTotal`) +
+            FfiConverterLong.allocationSize(value.`rows`) +
+            FfiConverterLong.allocationSize(value.`bytes`) +
+            FfiConverterOptionalLong.allocationSize(value.`bytesTotal`)
+    )
+
+    override fun write(value: Operation, buf: ByteBuffer) {
+            FfiConverterTypePhase.write(value.`phase`, buf)
+            FfiConverterLong.write(value.`files`, buf)
+            FfiConverterOptionalLong.write(value.`filesTotal`, buf)
+            FfiConverterLong.write(value.`rows`, buf)
+            FfiConverterLong.write(value.`bytes`, buf)
+            FfiConverterOptionalLong.write(value.`bytesTotal`, buf)
+    }
+}
+
+
+
+/**
  * A column to order by.
  */
 data class Order (
@@ -10465,6 +11621,21 @@ data class Status (
     val `connection`: ConnectionState
     , 
     /**
+     * Whether the device has a network, as far as `set_network` was told.
+     */
+    val `hasNetwork`: kotlin.Boolean
+    , 
+    /**
+     * Who exchanges in the background.
+     */
+    val `background`: Background
+    , 
+    /**
+     * What goes on with the mailbox just now.
+     */
+    val `operation`: Operation?
+    , 
+    /**
      * The last failure since the last success.
      */
     val `problem`: Problem?
@@ -10505,7 +11676,7 @@ data class Status (
     val `pendingCount`: kotlin.Long
     , 
     /**
-     * When the oldest of them was opened.
+     * When the oldest batch was opened: its age tells how long nothing could be published.
      */
     val `pendingSinceMs`: kotlin.Long?
     , 
@@ -10520,7 +11691,13 @@ data class Status (
     val `quarantined`: kotlin.Long
     , 
     /**
-     * When the mailbox last confirmed every step of an exchange.
+     * The first hundred of it, with the reason.
+     */
+    val `quarantinedItems`: List<QuarantinedItem>
+    , 
+    /**
+     * When the mailbox last confirmed every step of an exchange: up to there everything here is in the mailbox, and
+     * everything there is here.
      */
     val `lastSyncMs`: kotlin.Long?
     
@@ -10540,6 +11717,9 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
     override fun read(buf: ByteBuffer): Status {
         return Status(
             FfiConverterTypeConnectionState.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterTypeBackground.read(buf),
+            FfiConverterOptionalTypeOperation.read(buf),
             FfiConverterOptionalTypeProblem.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterString.read(buf),
@@ -10551,12 +11731,16 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterOptionalLong.read(buf),
             FfiConverterSequenceString.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterSequenceTypeQuarantinedItem.read(buf),
             FfiConverterOptionalLong.read(buf),
         )
     }
 
     override fun allocationSize(value: Status) = (
             FfiConverterTypeConnectionState.allocationSize(value.`connection`) +
+            FfiConverterBoolean.allocationSize(value.`hasNetwork`) +
+            FfiConverterTypeBackground.allocationSize(value.`background`) +
+            FfiConverterOptionalTypeOperation.allocationSize(value.`operation`) +
             FfiConverterOptionalTypeProblem.allocationSize(value.`problem`) +
             FfiConverterOptionalString.allocationSize(value.`meshId`) +
             FfiConverterString.allocationSize(value.`deviceId`) +
@@ -10568,11 +11752,15 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterOptionalLong.allocationSize(value.`pendingSinceMs`) +
             FfiConverterSequenceString.allocationSize(value.`pendingProblems`) +
             FfiConverterLong.allocationSize(value.`quarantined`) +
+            FfiConverterSequenceTypeQuarantinedItem.allocationSize(value.`quarantinedItems`) +
             FfiConverterOptionalLong.allocationSize(value.`lastSyncMs`)
     )
 
     override fun write(value: Status, buf: ByteBuffer) {
             FfiConverterTypeConnectionState.write(value.`connection`, buf)
+            FfiConverterBoolean.write(value.`hasNetwork`, buf)
+            FfiConverterTypeBackground.write(value.`background`, buf)
+            FfiConverterOptionalTypeOperation.write(value.`operation`, buf)
             FfiConverterOptionalTypeProblem.write(value.`problem`, buf)
             FfiConverterOptionalString.write(value.`meshId`, buf)
             FfiConverterString.write(value.`deviceId`, buf)
@@ -10584,6 +11772,7 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterOptionalLong.write(value.`pendingSinceMs`, buf)
             FfiConverterSequenceString.write(value.`pendingProblems`, buf)
             FfiConverterLong.write(value.`quarantined`, buf)
+            FfiConverterSequenceTypeQuarantinedItem.write(value.`quarantinedItems`, buf)
             FfiConverterOptionalLong.write(value.`lastSyncMs`, buf)
     }
 }
@@ -10751,6 +11940,53 @@ public object FfiConverterTypeWebDavOptions: FfiConverterRustBuffer<WebDavOption
             FfiConverterLong.write(value.`timeoutMs`, buf)
     }
 }
+
+
+
+/**
+ * Who exchanges with the mailbox in the background, where several processes have the store open: one does it for all.
+ */
+
+enum class Background {
+    
+    /**
+     * This handle.
+     */
+    HERE,
+    /**
+     * Another process, or another handle of this one.
+     */
+    ELSEWHERE,
+    /**
+     * Nobody, as far as the store knows: what is written waits until somebody does.
+     */
+    NOWHERE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeBackground: FfiConverterRustBuffer<Background> {
+    override fun read(buf: ByteBuffer) = try {
+        Background.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Background) = 4UL
+
+    override fun write(value: Background, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
 
 
 
@@ -12999,6 +14235,57 @@ public object FfiConverterTypeMergeStrategy: FfiConverterRustBuffer<MergeStrateg
 
 
 /**
+ * A part of an exchange.
+ */
+
+enum class Phase {
+    
+    /**
+     * Reading who is there and whether the key fits.
+     */
+    CONNECTING,
+    /**
+     * Reading change files.
+     */
+    PULLING,
+    /**
+     * Reading a snapshot.
+     */
+    RESTORING,
+    /**
+     * Writing change files.
+     */
+    PUBLISHING;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePhase: FfiConverterRustBuffer<Phase> {
+    override fun read(buf: ByteBuffer) = try {
+        Phase.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Phase) = 4UL
+
+    override fun write(value: Phase, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * What travels when a row changes.
  */
 
@@ -13076,6 +14363,53 @@ public object FfiConverterTypeSchemaPolicy: FfiConverterRustBuffer<SchemaPolicy>
     override fun allocationSize(value: SchemaPolicy) = 4UL
 
     override fun write(value: SchemaPolicy, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * How bad a finding is.
+ */
+
+enum class Severity {
+    
+    /**
+     * Good to know.
+     */
+    INFO,
+    /**
+     * Something is not as it should be; data is safe.
+     */
+    WARNING,
+    /**
+     * Data or sync is in danger.
+     */
+    ERROR;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSeverity: FfiConverterRustBuffer<Severity> {
+    override fun read(buf: ByteBuffer) = try {
+        Severity.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Severity) = 4UL
+
+    override fun write(value: Severity, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -13376,6 +14710,38 @@ public object FfiConverterOptionalTypeTokenProvider: FfiConverterRustBuffer<Toke
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeAutoCompaction: FfiConverterRustBuffer<AutoCompaction?> {
+    override fun read(buf: ByteBuffer): AutoCompaction? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeAutoCompaction.read(buf)
+    }
+
+    override fun allocationSize(value: AutoCompaction?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeAutoCompaction.allocationSize(value)
+        }
+    }
+
+    override fun write(value: AutoCompaction?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeAutoCompaction.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeMailboxFile: FfiConverterRustBuffer<MailboxFile?> {
     override fun read(buf: ByteBuffer): MailboxFile? {
         if (buf.get().toInt() == 0) {
@@ -13398,6 +14764,38 @@ public object FfiConverterOptionalTypeMailboxFile: FfiConverterRustBuffer<Mailbo
         } else {
             buf.put(1)
             FfiConverterTypeMailboxFile.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeOperation: FfiConverterRustBuffer<Operation?> {
+    override fun read(buf: ByteBuffer): Operation? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeOperation.read(buf)
+    }
+
+    override fun allocationSize(value: Operation?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeOperation.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Operation?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeOperation.write(value, buf)
         }
     }
 }
@@ -13462,6 +14860,38 @@ public object FfiConverterOptionalTypeQuarantinedWrite: FfiConverterRustBuffer<Q
         } else {
             buf.put(1)
             FfiConverterTypeQuarantinedWrite.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeStatus: FfiConverterRustBuffer<Status?> {
+    override fun read(buf: ByteBuffer): Status? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeStatus.read(buf)
+    }
+
+    override fun allocationSize(value: Status?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeStatus.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Status?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeStatus.write(value, buf)
         }
     }
 }
@@ -13578,6 +15008,34 @@ public object FfiConverterSequenceTypeFilter: FfiConverterRustBuffer<List<Filter
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeFilter.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeFinding: FfiConverterRustBuffer<List<Finding>> {
+    override fun read(buf: ByteBuffer): List<Finding> {
+        val len = buf.getInt()
+        return List<Finding>(len) {
+            FfiConverterTypeFinding.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Finding>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFinding.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Finding>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFinding.write(it, buf)
         }
     }
 }

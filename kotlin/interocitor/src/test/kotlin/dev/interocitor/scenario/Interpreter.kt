@@ -124,6 +124,7 @@ private suspend fun Interocitor.play(what: String, step: JsonObject): JsonElemen
         "flush" -> flush()
         "connect" -> connect().mustBeOnline()
         "rebuildRemote" -> rebuildRemote().mustBeOnline()
+        "awaitPublished" -> awaitPublished(writeMark())
         "join" -> join(step.mesh()).mustBeOnline()
         "configureMesh" -> configureMesh(step.mesh())
         "setPassphrase" -> setPassphrase(step.text("passphrase"))
@@ -173,6 +174,19 @@ private suspend fun Interocitor.answer(what: String, step: JsonObject): JsonElem
             buildJsonObject {
                 put("name", file.name)
                 put("code", file.code)
+            }
+        },
+    )
+    "seenBy" -> {
+        val name = step.text("other")
+        val other = devices().find { it.name == name } ?: misunderstood("no device is called \"$name\"")
+        JsonPrimitive(seenBy(other.id, writeMark()))
+    }
+    "doctor" -> JsonArray(
+        doctor(step.isTrue("mends")).findings.map { finding ->
+            buildJsonObject {
+                put("code", finding.code)
+                put("mended", finding.isMended)
             }
         },
     )
