@@ -221,15 +221,18 @@ async fn a_recovery_kit_opens_the_mesh_again() {
     db.shutdown().await.unwrap();
 }
 
+/// Makes the error that a prompt is to fail with.
+type Failing = fn() -> Error;
+
 /// Biometrics that fail as they are told to.
 #[derive(Debug, Default)]
 struct Face {
-    fails_with: Mutex<Option<fn() -> Error>>,
+    fails_with: Mutex<Option<Failing>>,
     discarded: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Face {
-    fn fail(&self, error: Option<fn() -> Error>) {
+    fn fail(&self, error: Option<Failing>) {
         *self.fails_with.lock().unwrap() = error;
     }
 
@@ -267,7 +270,7 @@ async fn each_state_of_biometrics_is_told_apart_and_a_lost_copy_is_made_anew() {
         })
         .await;
     online(&db, &mailbox).await;
-    let states: [(fn() -> Error, &str, bool); 5] = [
+    let states: [(Failing, &str, bool); 5] = [
         (|| Error::BiometricsUnavailable { reason: "no sensor".into() }, "BIOMETRICS_UNAVAILABLE", false),
         (|| Error::BiometricsNotEnrolled, "BIOMETRICS_NOT_ENROLLED", false),
         (|| Error::BiometricsLockedOut, "BIOMETRICS_LOCKED_OUT", true),

@@ -132,12 +132,12 @@ impl Device {
                 Ok(json!(rows.as_array().map(Vec::len)))
             }
             Action::Tables {} => run(&["tables"]),
-            other => self.look(binary, other),
+            other => self.look(binary, &other),
         }
     }
 
     /// A step that tells how things stand.
-    fn look(&self, binary: &PathBuf, action: Action) -> Outcome {
+    fn look(&self, binary: &PathBuf, action: &Action) -> Outcome {
         let run = |words: &[&str]| self.run(binary, arguments(words), None);
         match action {
             Action::Dump {} => {
@@ -168,7 +168,7 @@ impl Device {
                 Ok(json!(names))
             }
             Action::Doctor { mends } => {
-                let verb: &[&str] = if mends == Some(true) { &["doctor", "--fix"] } else { &["doctor"] };
+                let verb: &[&str] = if *mends == Some(true) { &["doctor", "--fix"] } else { &["doctor"] };
                 let diagnosis = self.exchange(binary, verb)?;
                 let shown = |found: &Value| json!({ "code": found["code"], "mended": found["mended"] });
                 Ok(diagnosis["findings"].as_array().into_iter().flatten().map(shown).collect())
