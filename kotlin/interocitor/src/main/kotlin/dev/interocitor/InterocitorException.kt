@@ -36,13 +36,13 @@ public sealed class InterocitorException(
     public class Credential(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
 
-    /** The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_BUSY`, `DISK_FULL`. */
+    /** The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_BUSY`, `DISK_FULL`. */
     public class Store(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
 
     /**
-     * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`, and
-     * `DECODE` as [Decode].
+     * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
+     * `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, and `DECODE` as [Decode].
      */
     public open class Rejected(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
@@ -123,6 +123,9 @@ public object ErrorCode {
     /** The local file is damaged or something else; see [Interocitor.setAsideStore]. */
     public const val STORE_CORRUPT: String = "STORE_CORRUPT"
 
+    /** The local file is encrypted, and the credential store holds no key that opens it: bring that key back. */
+    public const val STORE_LOCKED: String = "STORE_LOCKED"
+
     /** Another process held the store for too long. */
     public const val STORE_BUSY: String = "STORE_BUSY"
 
@@ -153,7 +156,13 @@ public object ErrorCode {
     /** Face or finger were enrolled anew, so the secured copy is lost. */
     public const val CREDENTIAL_INVALIDATED: String = "CREDENTIAL_INVALIDATED"
 
-    /** The user dismissed a prompt. */
+    /** The devices were not paired: no pairing code, another device was quicker, or what came is not sound. Begin anew. */
+    public const val PAIRING_REJECTED: String = "PAIRING_REJECTED"
+
+    /** The other device of a pairing did not do its part in time. Begin anew. */
+    public const val PAIRING_TIMEOUT: String = "PAIRING_TIMEOUT"
+
+    /** The user dismissed a prompt, or ended a pairing. */
     public const val USER_CANCELLED: String = "USER_CANCELLED"
 
     /** The call was cancelled. */
