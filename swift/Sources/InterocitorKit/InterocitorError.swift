@@ -121,6 +121,8 @@ extension InterocitorError.Code {
   public static let storeNewer = Self(rawValue: "STORE_NEWER")
   /// The local file is damaged or something else.
   public static let storeCorrupt = Self(rawValue: "STORE_CORRUPT")
+  /// The local file is encrypted, and the credential store has no key that opens it.
+  public static let storeLocked = Self(rawValue: "STORE_LOCKED")
   /// Another process holds the store.
   public static let storeBusy = Self(rawValue: "STORE_BUSY")
   /// The local disk is full.
@@ -137,10 +139,22 @@ extension InterocitorError.Code {
   public static let decode = Self(rawValue: "DECODE")
   /// The keychain cannot be used now.
   public static let credentialsUnavailable = Self(rawValue: "CREDENTIALS_UNAVAILABLE")
+  /// The keychain is locked, as before the first unlock of a device.
+  public static let credentialsLocked = Self(rawValue: "CREDENTIALS_LOCKED")
+  /// A saved credential is lost: face or finger were enrolled anew, or the keychain was emptied or damaged.
+  public static let credentialInvalidated = Self(rawValue: "CREDENTIAL_INVALIDATED")
+  /// The master passphrase does not open the file of credentials.
+  public static let masterPassphraseWrong = Self(rawValue: "MASTER_PASSPHRASE_WRONG")
   /// No biometrics, none configured, or nothing secured yet.
   public static let biometricsUnavailable = Self(rawValue: "BIOMETRICS_UNAVAILABLE")
-  /// Face or finger were enrolled anew, so the secured copy is lost.
-  public static let credentialInvalidated = Self(rawValue: "CREDENTIAL_INVALIDATED")
+  /// The device has biometrics, but no face or finger is enrolled.
+  public static let biometricsNotEnrolled = Self(rawValue: "BIOMETRICS_NOT_ENROLLED")
+  /// Too many failed tries: unlock the device with its code first.
+  public static let biometricsLockedOut = Self(rawValue: "BIOMETRICS_LOCKED_OUT")
+  /// The devices were not paired: what was scanned is no code, a used one, or not for this app.
+  public static let pairingRejected = Self(rawValue: "PAIRING_REJECTED")
+  /// The other device did not do its part of a pairing in time.
+  public static let pairingTimeout = Self(rawValue: "PAIRING_TIMEOUT")
   /// The user dismissed a prompt.
   public static let userCancelled = Self(rawValue: "USER_CANCELLED")
   /// The database is suspended: resume it first.
