@@ -146,6 +146,28 @@ async fn a_mesh_founded_over_ours_by_mistake_is_taken_away_again() {
 }
 
 #[tokio::test]
+async fn a_former_mesh_in_another_folder_is_not_covered_up() {
+    let (former, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clock = Arc::new(Ahead::default());
+    let a = device(former.path(), &clock).await;
+    put(&a, "r").await;
+    a.sync().await.unwrap();
+    let mesh = a.status().await.unwrap().mesh_id;
+    device(other.path(), &clock).await.shutdown().await.unwrap();
+    let mut events = a.events();
+    for (folder, expected) in [(&other, json!({})), (&former, json!({"t": {"r": {"id": "r"}}}))] {
+        let before = std::fs::read(folder.path().join("Mesh/manifest.json")).unwrap();
+        a.disconnect().await;
+        a.set_remote_storage(Some(Arc::new(FolderMailbox::new(folder.path())))).await;
+        assert!(a.connect().await.unwrap().is_online());
+        assert_eq!(rows(&a).await, expected);
+        assert_eq!(std::fs::read(folder.path().join("Mesh/manifest.json")).unwrap(), before);
+    }
+    assert_eq!(a.status().await.unwrap().mesh_id, mesh);
+    assert!(!names(&mut events).contains(&"remote:repaired".to_owned()));
+}
+
+#[tokio::test]
 async fn a_change_file_that_stays_away_for_a_day_is_told_and_one_that_comes_late_is_not() {
     for comes in [false, true] {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Ahead::default()));

@@ -79,14 +79,15 @@ impl Visit for Words<'_> {
 
 /// All that an app can print of an error, and of a panic over it.
 fn fail<T>(outcome: Result<T>) {
-    let Err(error) = outcome else { panic!("this was to fail") };
+    let outcome = outcome.map(drop);
+    let Err(error) = &outcome else { panic!("this was to fail") };
     hear(format!("error {error} {error:?} {error:#?}"));
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         hear(format!("cause {cause} {cause:?}"));
         source = cause.source();
     }
-    let panics = std::panic::AssertUnwindSafe(move || Err::<(), Error>(error).unwrap());
+    let panics = std::panic::AssertUnwindSafe(move || outcome.unwrap());
     std::panic::catch_unwind(panics).unwrap_err();
 }
 

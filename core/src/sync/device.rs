@@ -27,7 +27,7 @@ pub(super) async fn introduce(ctx: &Context, link: &Link, mesh_id: &str) -> Resu
     let now_ms = ctx.host.now_ms();
     let device_id = ctx.device_id().into_owned();
     let mut record = DeviceRecord::new(&device_id, now_ms);
-    record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    record.describe(mesh_id, ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
     if link.codec.is_sealed() {
         let envelope = link
             .codec
@@ -115,7 +115,8 @@ struct Here {
 }
 
 fn update(ctx: &Context, record: &mut DeviceRecord, manifest: &Manifest, here: &Here, now_ms: u64) -> bool {
-    let described = record.describe(ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    let (name, device_type) = (ctx.settings.device_name.as_deref(), ctx.settings.device_type.as_deref());
+    let described = record.describe(&manifest.mesh_id, name, device_type);
     let merged = manifest.epoch > 0 && here.epoch == manifest.epoch && here.pending == 0;
     // Every clock that is issued from here on is greater than the device clock.
     let reached =

@@ -11,7 +11,10 @@ use crate::{
     events::Event,
     mailbox::MailboxErrorKind,
     store::{Tx, meta::keys},
-    wire::manifest::{Manifest, Pointer},
+    wire::{
+        device::DeviceRecord,
+        manifest::{Manifest, Pointer},
+    },
 };
 
 /// A hole in the numbers of a device is told when it has been there for so long, in ms.
@@ -100,13 +103,21 @@ async fn put_back(ctx: &Context, link: &Link, found: &Manifest) -> Result<Option
     let ours = ctx.read(|tx| tx.meta(keys::MANIFEST))?;
     let Some(ours) = ours.and_then(|text| Manifest::parse(text.as_bytes()).ok()) else { return Ok(None) };
     let (adapter, layout) = (&link.adapter, &link.layout);
-    // A folder that was emptied on purpose holds no record of this device.
-    let mut needed = vec![layout.device(&ctx.device_id())];
-    needed.extend(ours.snapshot_path.as_deref().and_then(|path| layout.snapshot(path)));
-    for path in needed {
-        if adapter.metadata(&path).await?.is_none() {
-            return Ok(None);
-        }
+    // A folder that was emptied on purpose holds no record of this device; one that the device once was in with
+    // another mesh holds a record that says so.
+    let record = match adapter.read_file(&layout.device(&ctx.device_id())).await {
+        Ok(bytes) => DeviceRecord::parse(&bytes).ok(),
+        Err(error) if error.kind() == MailboxErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(record) = record else { return Ok(None) };
+    if found.mesh_id != ours.mesh_id && record.mesh_id().as_ref() != Some(&ours.mesh_id) {
+        return Ok(None);
+    }
+    if let Some(path) = ours.snapshot_path.as_deref().and_then(|path| layout.snapshot(path))
+        && adapter.metadata(&path).await?.is_none()
+    {
+        return Ok(None);
     }
     let path = |generation| layout.manifest(&Pointer::to_generation(generation).file);
     let last = ours.generation.max(found.generation);

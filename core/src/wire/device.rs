@@ -120,9 +120,15 @@ impl DeviceRecord {
         self.0.set_text("keyProof", envelope);
     }
 
-    /// Sets who this is; returns whether anything changed.
-    pub(crate) fn describe(&mut self, name: Option<&str>, device_type: Option<&str>) -> bool {
+    /// The mesh that the device takes part in here. Ours alone, others ignore it.
+    pub(crate) fn mesh_id(&self) -> Option<String> {
+        self.0.text("meshId")
+    }
+
+    /// Sets who this is, and of which mesh; returns whether anything changed.
+    pub(crate) fn describe(&mut self, mesh_id: &str, name: Option<&str>, device_type: Option<&str>) -> bool {
         let before = self.0.clone();
+        self.0.set_text("meshId", mesh_id);
         for (key, text) in [("name", name), ("deviceType", device_type)] {
             if let Some(text) = text {
                 self.0.set_text(key, text);
@@ -160,8 +166,8 @@ mod tests {
     fn unknown_fields_survive_and_only_changes_count() {
         let text = br#"{"deviceId":"d","registeredAt":"2026-01-01T00:00:00.000Z","userId":"u","x":[1]}"#;
         let mut record = DeviceRecord::parse(text).unwrap();
-        assert!(record.describe(Some("phone"), Some("ios")));
-        assert!(!record.describe(Some("phone"), Some("ios")));
+        assert!(record.describe("mesh_1", Some("phone"), Some("ios")));
+        assert!(!record.describe("mesh_1", Some("phone"), Some("ios")));
         let observed = Observed {
             generation: 2,
             epoch: 1,

@@ -24,8 +24,11 @@ public class StoredCredentials(
 }
 
 /**
- * A safe place for credentials: a keychain. Where it cannot be used now, throw
- * [InterocitorException.Credential] with the code `CREDENTIALS_UNAVAILABLE`. Functions may block their thread.
+ * A safe place for credentials: a keychain. Throw [InterocitorException.Credential]: with `CREDENTIALS_UNAVAILABLE`
+ * where it cannot be used, `CREDENTIALS_LOCKED` where it is locked, and `CREDENTIAL_INVALIDATED` where what was saved
+ * can never be read again. Answer null only where it is certain that nothing was saved.
+ *
+ * Names are any text, and a database uses more than one. Functions may block their thread.
  */
 public interface CredentialStore {
     /** What was saved under a name. */
@@ -41,7 +44,8 @@ public interface CredentialStore {
 /**
  * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
  * prompt that asks for it. Throw [InterocitorException.Cancelled] with `USER_CANCELLED`, or
- * [InterocitorException.Credential] with `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ * [InterocitorException.Credential] with `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`,
+ * `BIOMETRICS_LOCKED_OUT`, or `CREDENTIAL_INVALIDATED` where the key is gone.
  */
 public interface BiometricPrompt {
     /** Seals a secret, so that only [unseal] on this device gives it back. `reason` is shown to the user. */

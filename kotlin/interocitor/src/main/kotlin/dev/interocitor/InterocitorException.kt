@@ -29,7 +29,8 @@ public sealed class InterocitorException(
 
     /**
      * Passphrase, keychain or biometrics: `PASSPHRASE_REQUIRED`, `PASSPHRASE_WRONG`, `MESH_CREDENTIAL_MISMATCH`,
-     * `CREDENTIALS_UNAVAILABLE`, `CREDENTIAL_INVALIDATED`, `BIOMETRICS_UNAVAILABLE`.
+     * `CREDENTIALS_UNAVAILABLE`, `CREDENTIALS_LOCKED`, `CREDENTIAL_INVALIDATED`, `MASTER_PASSPHRASE_WRONG`,
+     * `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`, `BIOMETRICS_LOCKED_OUT`.
      *
      * A [CredentialStore] or [BiometricPrompt] throws it as well.
      */
@@ -123,7 +124,7 @@ public object ErrorCode {
     /** The local file is damaged or something else; see [Interocitor.setAsideStore]. */
     public const val STORE_CORRUPT: String = "STORE_CORRUPT"
 
-    /** The local file is encrypted, and the credential store holds no key that opens it: bring that key back. */
+    /** The local file is encrypted, and the credential store has no key that opens it. */
     public const val STORE_LOCKED: String = "STORE_LOCKED"
 
     /** Another process held the store for too long. */
@@ -147,19 +148,31 @@ public object ErrorCode {
     /** A row does not fit the class of its table. */
     public const val DECODE: String = "DECODE"
 
-    /** The keychain cannot be used now: unlock the device and try again. */
+    /** The keychain cannot be used now: it failed, or there is none. */
     public const val CREDENTIALS_UNAVAILABLE: String = "CREDENTIALS_UNAVAILABLE"
 
-    /** No biometrics, none configured, or nothing secured yet. */
-    public const val BIOMETRICS_UNAVAILABLE: String = "BIOMETRICS_UNAVAILABLE"
+    /** The keychain is locked, as before the first unlock of a device: unlock that and try again. */
+    public const val CREDENTIALS_LOCKED: String = "CREDENTIALS_LOCKED"
 
-    /** Face or finger were enrolled anew, so the secured copy is lost. */
+    /** A saved credential is lost: face or finger were enrolled anew, or the keychain was emptied or damaged. */
     public const val CREDENTIAL_INVALIDATED: String = "CREDENTIAL_INVALIDATED"
 
-    /** The devices were not paired: no pairing code, another device was quicker, or what came is not sound. Begin anew. */
+    /** The master passphrase does not open the file of credentials. */
+    public const val MASTER_PASSPHRASE_WRONG: String = "MASTER_PASSPHRASE_WRONG"
+
+    /** No biometrics, none configured, or nothing secured yet: use the passphrase. */
+    public const val BIOMETRICS_UNAVAILABLE: String = "BIOMETRICS_UNAVAILABLE"
+
+    /** The device has biometrics, but no face or finger is enrolled: that is done in its settings. */
+    public const val BIOMETRICS_NOT_ENROLLED: String = "BIOMETRICS_NOT_ENROLLED"
+
+    /** Biometrics are locked after too many tries: unlock the device with its code and try again. */
+    public const val BIOMETRICS_LOCKED_OUT: String = "BIOMETRICS_LOCKED_OUT"
+
+    /** The devices were not paired: what was scanned is no code, a used one, or not for this app. */
     public const val PAIRING_REJECTED: String = "PAIRING_REJECTED"
 
-    /** The other device of a pairing did not do its part in time. Begin anew. */
+    /** The other device did not do its part of a pairing in time. */
     public const val PAIRING_TIMEOUT: String = "PAIRING_TIMEOUT"
 
     /** The user dismissed a prompt, or ended a pairing. */

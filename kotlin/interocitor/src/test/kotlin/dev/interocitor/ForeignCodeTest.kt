@@ -67,8 +67,8 @@ class ForeignCodeTest {
         val (keychain, mailbox) = MemoryCredentials() to Mailbox.memory()
         val file = File(folder, "todo.db")
         member(mailbox) { path = file; credentials = keychain }.use { it.connect() }
-        assertEquals(PASSPHRASE, keychain.saved.values.single().passphrase)
-        assertFalse(PASSPHRASE in "${keychain.saved.values.single()}")
+        assertEquals(1, keychain.saved.values.count { it.passphrase == PASSPHRASE })
+        assertFalse(PASSPHRASE in "${keychain.saved.values}")
         member(mailbox) { path = file; credentials = keychain; passphrase = null }.use { db ->
             assertEquals(Connection.Online, db.connect())
             assertEquals(PASSPHRASE, db.getPassphrase())
@@ -77,7 +77,7 @@ class ForeignCodeTest {
             db.clearCredentials()
             assertNull(db.getPassphrase())
         }
-        assertTrue(keychain.saved.values.none { it.passphrase != null })
+        assertTrue(keychain.saved.values.none { PASSPHRASE in it.passphrase.orEmpty() })
     }
 
     @Test
@@ -107,6 +107,8 @@ class ForeignCodeTest {
         for (wanted in listOf(
             InterocitorException.Cancelled("USER_CANCELLED", "dismissed"),
             InterocitorException.Credential("BIOMETRICS_UNAVAILABLE", "no sensor"),
+            InterocitorException.Credential("BIOMETRICS_NOT_ENROLLED", "no finger"),
+            InterocitorException.Credential("BIOMETRICS_LOCKED_OUT", "too many tries", isRetryable = true),
             InterocitorException.Credential("CREDENTIAL_INVALIDATED", "enrolled anew"),
         )) {
             val prompt = object : MirrorPrompt() {
@@ -116,8 +118,19 @@ class ForeignCodeTest {
                 db.connect()
                 db.secureWithBiometrics("please")
                 val failure = failsWith<InterocitorException>(wanted.code) { db.restoreWithBiometrics("please") }
-                assertEquals(wanted.javaClass, failure.javaClass)
+                assertEquals(wanted.javaClass to wanted.isRetryable, failure.javaClass to failure.isRetryable)
             }
+        }
+    }
+
+    @Test
+    fun `a keychain that is locked or lost its content says so`() = test {
+        for ((code, isRetryable) in listOf("CREDENTIALS_LOCKED" to true, "CREDENTIAL_INVALIDATED" to false)) {
+            val keychain = object : MemoryCredentials() {
+                override suspend fun load(name: String) = throw InterocitorException.Credential(code, "it is so")
+            }
+            val failure = failsWith<InterocitorException.Credential>(code) { member(Mailbox.memory()) { credentials = keychain } }
+            assertEquals(isRetryable, failure.isRetryable, code)
         }
     }
 

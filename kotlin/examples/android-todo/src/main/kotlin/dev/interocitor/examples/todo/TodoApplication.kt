@@ -1,9 +1,13 @@
 package dev.interocitor.examples.todo
 
 import android.app.Application
+import dev.interocitor.ErrorCode
 import dev.interocitor.Interocitor
+import dev.interocitor.InterocitorException
 import dev.interocitor.Mailbox
 import dev.interocitor.WebDavAuth
+import dev.interocitor.android.AndroidBiometrics
+import dev.interocitor.android.AndroidKeystoreCredentials
 import dev.interocitor.android.SyncJobService
 import dev.interocitor.android.follow
 import dev.interocitor.android.open
@@ -31,7 +35,7 @@ class TodoApplication : Application() {
     suspend fun database(): Interocitor = opening.await()
 
     private suspend fun openDatabase(): Interocitor {
-        val db = Interocitor.open(this, "todo") { remotePath = "/Todo" }
+        val db = openWithKeys()
         db.follow(this)
         // Where the user's storage is comes from the app's own settings.
         val settings = getSharedPreferences("mailbox", MODE_PRIVATE)
@@ -40,6 +44,24 @@ class TodoApplication : Application() {
         db.setRemoteStorage(Mailbox.webdav(url, auth))
         db.connect()
         return db
+    }
+
+    /** The passphrase is kept in the keystore; where that lost it, the app has to ask for it. */
+    private suspend fun openWithKeys(): Interocitor {
+        // TodoSync runs while the screen is locked, too.
+        val keystore = AndroidKeystoreCredentials(this, isReadableWhileLocked = true)
+        suspend fun open() = Interocitor.open(this, "todo") {
+            remotePath = "/Todo"
+            credentials = keystore
+            biometrics = AndroidBiometrics(this@TodoApplication)
+        }
+        return try {
+            open()
+        } catch (failure: InterocitorException.Credential) {
+            if (failure.code != ErrorCode.CREDENTIAL_INVALIDATED) throw failure
+            keystore.discardLost()
+            open()
+        }
     }
 }
 
