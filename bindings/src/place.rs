@@ -29,7 +29,6 @@ pub fn file_credentials(
 /// # Errors
 ///
 /// `CREDENTIALS_UNAVAILABLE` elsewhere.
-#[cfg_attr(target_vendor = "apple", expect(clippy::unnecessary_wraps, reason = "other platforms refuse"))]
 pub fn keychain_credentials(
     service: String,
     access_group: Option<String>,
@@ -52,7 +51,6 @@ pub fn keychain_credentials(
 /// # Errors
 ///
 /// `BIOMETRICS_UNAVAILABLE` elsewhere.
-#[cfg_attr(target_vendor = "apple", expect(clippy::unnecessary_wraps, reason = "other platforms refuse"))]
 pub fn keychain_biometrics(
     service: String,
     access_group: Option<String>,
