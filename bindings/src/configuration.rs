@@ -3,7 +3,8 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use interocitor_core::{
-    Config, Conflict, Error, MeshConfig, Passphrase, Schema, StoreLocation, Value,
+    Config, Conflict, Error, MeshConfig, Passphrase, Schema, StoreEncryption as CoreEncryption,
+    StoreLocation, Value,
     config::{
         AutoCompaction as CoreAutoCompaction, JoinPolicy as CoreJoinPolicy, Publish as CorePublish,
         SchemaPolicy as CoreSchemaPolicy,
@@ -12,7 +13,7 @@ use interocitor_core::{
 
 use crate::{
     BiometricPrompt, CredentialStore, Failure,
-    credential::{ForeignCredentials, ForeignPrompt},
+    credential::{prompt_of, store_of},
 };
 
 /// How a database is opened.
@@ -24,6 +25,7 @@ use crate::{
 pub struct Configuration {
     pub app_name: String,
     pub path: Option<String>,
+    pub store_encryption: Option<StoreEncryption>,
     pub remote_path: Option<String>,
     pub passphrase: Option<String>,
     pub encrypted: bool,
@@ -48,6 +50,13 @@ pub struct Configuration {
     pub connect_stage_timeout_ms: i64,
     pub auto_sync: bool,
     pub auto_compact: Option<AutoCompaction>,
+}
+
+/// How the local file is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained in the interface")]
+pub struct StoreEncryption {
+    pub plaintext_header: bool,
 }
 
 /// When a device compacts by itself.
@@ -254,11 +263,13 @@ impl TryFrom<Configuration> for Config {
             schema = Some(schema.unwrap_or_default().with_merge(table, field.map(Into::into), strategy));
         }
         let mut config = Config::new(given.app_name, store);
+        config.store_encryption =
+            given.store_encryption.map(|wanted| CoreEncryption { plaintext_header: wanted.plaintext_header });
         config.remote_path = given.remote_path;
         config.passphrase = given.passphrase.map(Passphrase::from);
         config.encrypted = given.encrypted;
-        config.credentials = given.credentials.map(|foreign| Arc::new(ForeignCredentials(foreign)) as _);
-        config.biometrics = given.biometrics.map(|foreign| Arc::new(ForeignPrompt(foreign)) as _);
+        config.credentials = given.credentials.map(store_of);
+        config.biometrics = given.biometrics.map(prompt_of);
         config.device_id = given.device_id;
         config.device_name = given.device_name;
         config.device_type = given.device_type;

@@ -39,6 +39,11 @@ pub trait CredentialStore: Send + Sync {
     async fn save(&self, name: String, credentials: StoredCredentials) -> Result<(), Failure>;
     /// Removes what was saved under a name.
     async fn clear(&self, name: String) -> Result<(), Failure>;
+    /// The engine's own store behind it, where it is one.
+    #[doc(hidden)]
+    fn of_the_engine(&self) -> Option<Arc<dyn CoreStore>> {
+        None
+    }
 }
 
 /// The platform's biometrics, in Swift or Kotlin.
@@ -49,9 +54,26 @@ pub trait BiometricPrompt: Send + Sync {
     async fn seal(&self, secret: Vec<u8>, reason: String) -> Result<Vec<u8>, Failure>;
     /// Opens what was sealed.
     async fn unseal(&self, sealed: Vec<u8>, reason: String) -> Result<Vec<u8>, Failure>;
+    /// What was sealed is not wanted any more.
+    async fn discard(&self, sealed: Vec<u8>) -> Result<(), Failure>;
+    /// The engine's own prompt behind it, where it is one.
+    #[doc(hidden)]
+    fn of_the_engine(&self) -> Option<Arc<dyn CorePrompt>> {
+        None
+    }
 }
 
-pub(crate) struct ForeignCredentials(pub(crate) Arc<dyn CredentialStore>);
+/// A store as the engine takes it.
+pub(crate) fn store_of(given: Arc<dyn CredentialStore>) -> Arc<dyn CoreStore> {
+    given.of_the_engine().unwrap_or_else(|| Arc::new(ForeignCredentials(given)))
+}
+
+/// A prompt as the engine takes it.
+pub(crate) fn prompt_of(given: Arc<dyn BiometricPrompt>) -> Arc<dyn CorePrompt> {
+    given.of_the_engine().unwrap_or_else(|| Arc::new(ForeignPrompt(given)))
+}
+
+struct ForeignCredentials(Arc<dyn CredentialStore>);
 
 impl fmt::Debug for ForeignCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,7 +160,7 @@ impl CoreStore for ForeignCredentials {
     }
 }
 
-pub(crate) struct ForeignPrompt(pub(crate) Arc<dyn BiometricPrompt>);
+struct ForeignPrompt(Arc<dyn BiometricPrompt>);
 
 impl fmt::Debug for ForeignPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,5 +177,9 @@ impl CorePrompt for ForeignPrompt {
     async fn unseal(&self, sealed: &[u8], reason: &str) -> CoreResult<Zeroizing<Vec<u8>>> {
         let opened = self.0.unseal(sealed.to_vec(), reason.to_owned()).await;
         opened.map(Zeroizing::new).map_err(Failure::into_credential_error)
+    }
+
+    async fn discard(&self, sealed: &[u8]) -> CoreResult<()> {
+        self.0.discard(sealed.to_vec()).await.map_err(Failure::into_credential_error)
     }
 }

@@ -6,10 +6,12 @@ use interocitor_core::{
     Compaction as CoreCompaction, Config, Connection as CoreConnection, Interocitor as Core,
     WriteMark as CoreMark, host::TokioHost,
 };
+use zeroize::Zeroizing;
 
 use crate::{
     Batch, CancelToken, Configuration, ConnectedStores, ConnectionState, Device, Diagnosis, EventListener,
-    Failure, Mailbox, MeshConfiguration, QuarantinedItem, Status, StatusWatch, Subscription, Table,
+    Failure, Mailbox, MeshConfiguration, Pairing, PairingOptions, PairingPayload, QuarantinedItem,
+    RecoveryKit, Status, StatusWatch, Subscription, SupersededKey, Table,
     configuration::duration,
     runtime::{in_place, on_runtime, until_cancelled},
     status::whole,
@@ -345,6 +347,83 @@ impl Interocitor {
     /// Uses another passphrase from the next connect on.
     pub fn set_passphrase(&self, passphrase: String) -> Result<(), Failure> {
         Ok(self.db.set_passphrase(passphrase)?)
+    }
+
+    /// The passphrases that others took the place of.
+    pub async fn superseded_keys(&self) -> Result<Vec<SupersededKey>, Failure> {
+        self.run(async move |db| Ok(db.superseded_keys().await?.into_iter().map(Into::into).collect())).await
+    }
+
+    /// Uses such a passphrase from the next connect on.
+    pub async fn restore_superseded_key(&self, id: String) -> Result<(), Failure> {
+        self.run(async move |db| Ok(db.restore_superseded_key(&id).await?)).await
+    }
+
+    /// Forgets such a passphrase for good.
+    pub async fn discard_superseded_key(&self, id: String) -> Result<bool, Failure> {
+        self.run(async move |db| Ok(db.discard_superseded_key(&id).await?)).await
+    }
+
+    /// The passphrase in use with its mesh, as text.
+    pub fn export_credentials(&self) -> Result<String, Failure> {
+        self.check_open()?;
+        Ok(self.db.export_credentials().to_string())
+    }
+
+    /// Takes over such a text.
+    pub fn import_credentials(&self, json: String) -> Result<(), Failure> {
+        Ok(self.db.import_credentials(&Zeroizing::new(json))?)
+    }
+
+    /// The key in use, for safekeeping.
+    pub fn recovery_kit(&self) -> Result<Arc<RecoveryKit>, Failure> {
+        Ok(Arc::new(RecoveryKit::new(self.db.recovery_kit()?)))
+    }
+
+    /// Uses the key of a recovery kit.
+    pub fn recover(&self, text: String) -> Result<(), Failure> {
+        Ok(self.db.recover(&Zeroizing::new(text))?)
+    }
+
+    /// Begins to share this device's mesh.
+    pub async fn pair_share(
+        &self,
+        options: PairingOptions,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Arc<Pairing>, Failure> {
+        let options = options.try_into()?;
+        self.cancellable(cancel, async move |db| Ok(Arc::new(Pairing::new(db.pair_share(options).await?))))
+            .await
+    }
+
+    /// Asks to take part in the mesh of another device.
+    pub async fn pair_join(
+        &self,
+        options: PairingOptions,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Arc<Pairing>, Failure> {
+        let options = options.try_into()?;
+        self.cancellable(cancel, async move |db| Ok(Arc::new(Pairing::new(db.pair_join(options).await?))))
+            .await
+    }
+
+    /// Takes part in the pairing that another device offers.
+    pub async fn pair_scan(
+        &self,
+        payload: Arc<PairingPayload>,
+        options: PairingOptions,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Arc<Pairing>, Failure> {
+        let (payload, options) = (payload.core(), options.try_into()?);
+        self.cancellable(cancel, async move |db| {
+            Ok(Arc::new(Pairing::new(db.pair_scan(payload, options).await?)))
+        })
+        .await
+    }
+
+    /// Whether there is a copy that biometrics open.
+    pub async fn is_secured_with_biometrics(&self) -> Result<bool, Failure> {
+        self.run(async move |db| Ok(db.is_secured_with_biometrics().await?)).await
     }
 
     /// Keeps a copy of the passphrase that only biometrics open.

@@ -2,7 +2,7 @@
 
 use interocitor_core::{ConnectionStatus, Event as Core};
 
-use crate::status::whole;
+use crate::{PairingIntent, status::whole};
 
 /// State of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,18 @@ pub enum Event {
         reason: String,
         retry_in_ms: i64,
     },
+    PairingWaiting {
+        intent: PairingIntent,
+    },
+    PairingScanned {
+        intent: PairingIntent,
+    },
+    PairingSent {
+        intent: PairingIntent,
+    },
+    PairingReceived {
+        intent: PairingIntent,
+    },
     Other {
         name: String,
         json: String,
@@ -265,6 +277,12 @@ impl From<Core> for Event {
             },
             Core::RemoteAccess { kind, error, retry_in_ms } => {
                 Event::RemoteAccess { code: kind, reason: error, retry_in_ms: whole(retry_in_ms) }
+            }
+            Core::PairingWaiting { intent } => Event::PairingWaiting { intent: PairingIntent::named(intent) },
+            Core::PairingScanned { intent } => Event::PairingScanned { intent: PairingIntent::named(intent) },
+            Core::PairingSent { intent } => Event::PairingSent { intent: PairingIntent::named(intent) },
+            Core::PairingReceived { intent } => {
+                Event::PairingReceived { intent: PairingIntent::named(intent) }
             }
             other => Event::Other { name: other.name(), json: other.to_json() },
         }

@@ -12,7 +12,8 @@
 //! | `status`, `diagnosis` | how things stand, and what the doctor found |
 //! | `event`, `subscription` | what the app is told |
 //! | `mailbox`, `webdav`, `adapter` | mailboxes of the engine, and those written in Swift or Kotlin |
-//! | `credential` | keychains and biometrics written in Swift or Kotlin |
+//! | `credential`, `place` | keychains and biometrics written in Swift or Kotlin, and those of the engine |
+//! | `pairing`, `recovery` | a mesh for another device, and for safekeeping |
 //! | `log` | log lines for a foreign sink |
 
 #![allow(clippy::needless_pass_by_value, reason = "arguments cross by value")]
@@ -27,7 +28,10 @@ mod event;
 mod failure;
 mod log;
 mod mailbox;
+mod pairing;
+mod place;
 mod query;
+mod recovery;
 mod runtime;
 mod status;
 mod subscription;
@@ -39,7 +43,7 @@ pub use adapter::{MailboxCapabilities, MailboxFile, StorageAdapter, TokenProvide
 pub use batch::Batch;
 pub use configuration::{
     AutoCompaction, Configuration, JoinPolicy, MergeConflict, MergeFunction, MergeRule, MergeStrategy,
-    MeshConfiguration, Publish, SchemaPolicy,
+    MeshConfiguration, Publish, SchemaPolicy, StoreEncryption,
 };
 pub use credential::{BiometricPrompt, CredentialStore, StoredCredentials};
 pub use database::{Compaction, Connection, Interocitor, WriteMark, set_aside_store};
@@ -48,7 +52,10 @@ pub use event::{ConnectionState, Event};
 pub use failure::{Failure, MailboxFailure, MailboxFault, describe_failure};
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use mailbox::{Mailbox, WebDavOptions};
+pub use pairing::{Paired, Pairing, PairingIntent, PairingOptions, PairingPayload, QrCode};
+pub use place::{file_credentials, keychain_biometrics, keychain_credentials};
 pub use query::{Condition, Filter, LiveQuery, Order, Query, QueryOptions};
+pub use recovery::{RecoveryKit, SupersededKey};
 pub use runtime::CancelToken;
 pub use status::{
     Background, ConnectedStores, Device, Operation, Phase, Problem, QuarantinedItem, QuarantinedWrite,

@@ -273,6 +273,12 @@ impl ConnectedStores {
         Ok(self.0.put(&record)?)
     }
 
+    /// Puts every record of a JSON array.
+    pub fn import_all(&self, records: String) -> Result<i64, Failure> {
+        let count = self.0.import(&records)?;
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// Removes a record; tells whether it was there.
     pub fn remove(&self, id: String) -> Result<bool, Failure> {
         Ok(self.0.remove(&id)?)

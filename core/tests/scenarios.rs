@@ -9,6 +9,8 @@ mod driver;
 mod format;
 #[path = "scenarios/interpreter.rs"]
 mod interpreter;
+#[path = "scenarios/pairings.rs"]
+mod pairings;
 #[path = "scenarios/runner.rs"]
 mod runner;
 
@@ -80,7 +82,8 @@ fn every_scenario_over_the_line_protocol() {
     drivers.end().unwrap();
 }
 
-#[tokio::test]
+// A thread more than the one that reads: a pairing goes on between two steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "a program for other processes: reads steps from its standard input"]
 async fn driver() {
     assert!(std::env::var_os(IS_DRIVER).is_some(), "only a runner starts this");

@@ -38,6 +38,7 @@ pub(crate) fn configuration() -> Configuration {
     Configuration {
         app_name: "test".into(),
         path: None,
+        store_encryption: None,
         remote_path: Some("/Mesh".into()),
         passphrase: Some(PASSPHRASE.into()),
         encrypted: true,

@@ -163,6 +163,13 @@ pub(crate) enum Action {
     Status {},
     Quarantine {},
     Devices {},
+    PairShare {},
+    PairJoin {},
+    PairScan { payload: String },
+    PairCode {},
+    PairComplete { code: String },
+    Paired {},
+    PairCancel {},
 }
 
 /// What to look for in a table.
@@ -276,6 +283,7 @@ impl Action {
             | Action::Devices {}
             | Action::SeenBy { .. }
             | Action::Doctor { .. }
+            | Action::Paired {}
             | Action::Compact { .. } => Expectation::Required,
             Action::Batch { .. } => Expectation::Allowed,
             _ => Expectation::Refused,
@@ -289,6 +297,13 @@ impl Action {
 
     /// Whether the answer may be kept under a name.
     pub(crate) fn can_be_kept(&self) -> bool {
-        matches!(self, Action::Add { .. } | Action::Passphrase {})
+        matches!(
+            self,
+            Action::Add { .. }
+                | Action::Passphrase {}
+                | Action::PairShare {}
+                | Action::PairJoin {}
+                | Action::PairCode {}
+        )
     }
 }

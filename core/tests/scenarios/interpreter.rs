@@ -12,7 +12,10 @@ use interocitor_core::{
 };
 use serde_json::{Value, json, value::RawValue};
 
-use crate::format::{self, Action, Direction, Filter, Search, Settings};
+use crate::{
+    format::{self, Action, Direction, Filter, Search, Settings},
+    pairings::Pairings,
+};
 
 /// What a step answers.
 pub(crate) type Outcome = Result<Value, Fault>;
@@ -48,6 +51,8 @@ pub(crate) struct Interpreter {
     handles: BTreeMap<String, Interocitor>,
     /// Devices that were not shut down.
     open: BTreeSet<String>,
+    /// The pairing that a device takes part in.
+    pairings: BTreeMap<String, Pairings>,
 }
 
 impl Interpreter {
@@ -66,8 +71,20 @@ impl Interpreter {
             .handles
             .get(device)
             .ok_or_else(|| Fault::driver(format!("device {device:?} was never opened")))?;
-        if let Action::Shutdown {} = action {
-            self.open.remove(device);
+        match action {
+            Action::PairShare {}
+            | Action::PairJoin {}
+            | Action::PairScan { .. }
+            | Action::PairCode {}
+            | Action::PairComplete { .. }
+            | Action::Paired {}
+            | Action::PairCancel {} => {
+                return self.pairings.entry(device.to_owned()).or_default().play(db, action).await;
+            }
+            Action::Shutdown {} => {
+                self.open.remove(device);
+            }
+            _ => {}
         }
         step(db, action).await
     }

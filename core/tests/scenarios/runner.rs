@@ -117,7 +117,10 @@ impl<'a> Stage<'a> {
             serde_json::from_value(Value::Object(step.clone())).map_err(|error| error.to_string())?;
         check.must_fit(action.expectation())?;
         if check.keep.is_some() && !action.can_be_kept() {
-            return Err("its answer cannot be kept: only add and passphrase take \"as\"".into());
+            return Err(
+                "its answer cannot be kept: only add, passphrase and the begin of a pairing take \"as\""
+                    .into(),
+            );
         }
         let outcome = self.play(&device, step).await;
         let answer = match (outcome, &check.error) {
@@ -151,7 +154,7 @@ impl<'a> Stage<'a> {
     /// Makes of a step in a file what an interpreter gets.
     fn fill_in(&mut self, device: &str, step: &mut Object) -> Result<(), String> {
         let folder = self.folder.path().to_owned();
-        for argument in ["id", "passphrase"] {
+        for argument in ["id", "passphrase", "payload", "code"] {
             let Some(name) = step.remove(&format!("{argument}Of")) else { continue };
             let kept = name.as_str().and_then(|name| self.kept.get(name));
             let value = kept.ok_or_else(|| format!("nothing was kept as {name}"))?;

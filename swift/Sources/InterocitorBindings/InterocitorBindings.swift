@@ -832,9 +832,15 @@ public func FfiConverterTypeBatch_lower(_ value: Batch) -> UInt64 {
 
 /**
  * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
- * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`,
+ * `BIOMETRICS_LOCKED_OUT` or `CREDENTIAL_INVALIDATED`.
  */
 public protocol BiometricPrompt: AnyObject, Sendable {
+    
+    /**
+     * What was sealed is not wanted any more, since the secret was sealed anew: let go of what is kept for it.
+     */
+    func discard(sealed: Data) async throws 
     
     /**
      * Seals a secret, so that only `unseal` on this device gives it back.
@@ -849,7 +855,8 @@ public protocol BiometricPrompt: AnyObject, Sendable {
 }
 /**
  * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
- * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`,
+ * `BIOMETRICS_LOCKED_OUT` or `CREDENTIAL_INVALIDATED`.
  */
 open class BiometricPromptImpl: BiometricPrompt, @unchecked Sendable {
     fileprivate let handle: UInt64
@@ -903,6 +910,25 @@ open class BiometricPromptImpl: BiometricPrompt, @unchecked Sendable {
 
     
 
+    
+    /**
+     * What was sealed is not wanted any more, since the secret was sealed anew: let go of what is kept for it.
+     */
+open func discard(sealed: Data)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_biometricprompt_discard(
+                        self.uniffiCloneHandle(),FfiConverterData.lower(sealed)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
     
     /**
      * Seals a secret, so that only `unseal` on this device gives it back.
@@ -969,6 +995,47 @@ fileprivate struct UniffiCallbackInterfaceBiometricPrompt {
             } catch {
                 fatalError("Uniffi callback interface BiometricPrompt: handle missing in uniffiClone")
             }
+        },
+        discard: { (
+            uniffiHandle: UInt64,
+            sealed: RustBuffer,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteVoid,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> () in
+                guard let uniffiObj = try? FfiConverterTypeBiometricPrompt.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.discard(
+                     sealed: try FfiConverterData.lift(sealed)
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: ()) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeFailure_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
         },
         seal: { (
             uniffiHandle: UInt64,
@@ -1303,6 +1370,12 @@ public protocol ConnectedStoresProtocol: AnyObject, Sendable {
     func get(id: String) throws  -> String?
     
     /**
+     * Puts every record of a JSON array, which is how the JavaScript client keeps them, with the times that it gave them.
+     * All of them or none; gives their number.
+     */
+    func importAll(records: String) throws  -> Int64
+    
+    /**
      * All records, JSON objects, by id.
      */
     func list() throws  -> [String]
@@ -1383,6 +1456,20 @@ open func get(id: String)throws  -> String?  {
     uniffi_interocitor_ffi_fn_method_connectedstores_get(
             self.uniffiCloneHandle(),
         FfiConverterString.lower(id),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Puts every record of a JSON array, which is how the JavaScript client keeps them, with the times that it gave them.
+     * All of them or none; gives their number.
+     */
+open func importAll(records: String)throws  -> Int64  {
+    return try  FfiConverterInt64.lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_connectedstores_import_all(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(records),uniffiCallStatus
     )
 })
 }
@@ -1476,7 +1563,7 @@ public func FfiConverterTypeConnectedStores_lower(_ value: ConnectedStores) -> U
 
 /**
  * A safe place for credentials: a keychain. Where it cannot be used now, throw a `Credential` failure with the code
- * `CREDENTIALS_UNAVAILABLE`.
+ * `CREDENTIALS_UNAVAILABLE`; where it is locked, `CREDENTIALS_LOCKED`.
  */
 public protocol CredentialStore: AnyObject, Sendable {
     
@@ -1498,7 +1585,7 @@ public protocol CredentialStore: AnyObject, Sendable {
 }
 /**
  * A safe place for credentials: a keychain. Where it cannot be used now, throw a `Credential` failure with the code
- * `CREDENTIALS_UNAVAILABLE`.
+ * `CREDENTIALS_UNAVAILABLE`; where it is locked, `CREDENTIALS_LOCKED`.
  */
 open class CredentialStoreImpl: CredentialStore, @unchecked Sendable {
     fileprivate let handle: UInt64
@@ -2132,6 +2219,11 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func discardQuarantined(name: String) async throws 
     
     /**
+     * Forgets such a passphrase for good; tells whether it was there.
+     */
+    func discardSupersededKey(id: String) async throws  -> Bool
+    
+    /**
      * Ends the connection. What was written stays and is published after the next connect.
      */
     func disconnect() async throws 
@@ -2150,6 +2242,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func dump() async throws  -> String
     
     /**
+     * The passphrase in use with its mesh, as the JavaScript client keeps them:
+     * `{"passphrase","deviceId","meshId"}`. Secret.
+     */
+    func exportCredentials() throws  -> String
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
     func flush(cancel: CancelToken?) async throws  -> Int64
@@ -2161,9 +2259,37 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func getPassphrase()  -> String?
     
     /**
+     * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
+     * The device id stays this store's own.
+     */
+    func importCredentials(json: String) throws 
+    
+    /**
+     * Whether there is a copy that `restore_with_biometrics` could open.
+     */
+    func isSecuredWithBiometrics() async throws  -> Bool
+    
+    /**
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     func join(mesh: MeshConfiguration, cancel: CancelToken?) async throws  -> Connection
+    
+    /**
+     * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
+     */
+    func pairJoin(options: PairingOptions, cancel: CancelToken?) async throws  -> Pairing
+    
+    /**
+     * Takes part in the pairing that another device offers, in the part that is left: it takes the mesh of a device that
+     * shares, and gives this one's to a device that wants to join. The mailbox of this handle is used, whatever the
+     * payload says of one.
+     */
+    func pairScan(payload: PairingPayload, options: PairingOptions, cancel: CancelToken?) async throws  -> Pairing
+    
+    /**
+     * Begins to share this device's mesh with another device, which is to scan the payload.
+     */
+    func pairShare(options: PairingOptions, cancel: CancelToken?) async throws  -> Pairing
     
     /**
      * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
@@ -2187,10 +2313,27 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func rebuildRemote(cancel: CancelToken?) async throws  -> Connection
     
     /**
+     * Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+     * checked against the mesh there, and saved only when it opens it.
+     */
+    func recover(text: String) throws 
+    
+    /**
+     * The key in use, to be written down, printed or shown as a QR code.
+     */
+    func recoveryKit() throws  -> RecoveryKit
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
     func restoreQuarantined(name: String) async throws 
+    
+    /**
+     * Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there,
+     * and only then the two change places.
+     */
+    func restoreSupersededKey(id: String) async throws 
     
     /**
      * Takes the passphrase from the copy that biometrics open. `reason` is shown to the user.
@@ -2257,6 +2400,11 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Subscribes a listener to everything that happens from now on, until the subscription is cancelled or gone.
      */
     func subscribe(listener: EventListener) throws  -> Subscription
+    
+    /**
+     * The passphrases that others took the place of, oldest first: what they opened may still be wanted.
+     */
+    func supersededKeys() async throws  -> [SupersededKey]
     
     /**
      * Lets go of every file and lock, so that the operating system may freeze the app. Returns when no lock is
@@ -2565,6 +2713,25 @@ open func discardQuarantined(name: String)async throws   {
 }
     
     /**
+     * Forgets such a passphrase for good; tells whether it was there.
+     */
+open func discardSupersededKey(id: String)async throws  -> Bool  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_discard_superseded_key(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(id)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_i8,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_i8,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_i8,
+            liftFunc: FfiConverterBool.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Ends the connection. What was written stays and is published after the next connect.
      */
 open func disconnect()async throws   {
@@ -2625,6 +2792,19 @@ open func dump()async throws  -> String  {
 }
     
     /**
+     * The passphrase in use with its mesh, as the JavaScript client keeps them:
+     * `{"passphrase","deviceId","meshId"}`. Secret.
+     */
+open func exportCredentials()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
 open func flush(cancel: CancelToken? = nil)async throws  -> Int64  {
@@ -2657,6 +2837,38 @@ open func getPassphrase() -> String?  {
 }
     
     /**
+     * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
+     * The device id stays this store's own.
+     */
+open func importCredentials(json: String)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(json),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Whether there is a copy that `restore_with_biometrics` could open.
+     */
+open func isSecuredWithBiometrics()async throws  -> Bool  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_i8,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_i8,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_i8,
+            liftFunc: FfiConverterBool.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
 open func join(mesh: MeshConfiguration, cancel: CancelToken? = nil)async throws  -> Connection  {
@@ -2671,6 +2883,65 @@ open func join(mesh: MeshConfiguration, cancel: CancelToken? = nil)async throws 
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeConnection_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
+     */
+open func pairJoin(options: PairingOptions, cancel: CancelToken? = nil)async throws  -> Pairing  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_pair_join(
+                        self.uniffiCloneHandle(),FfiConverterTypePairingOptions_lower(options),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypePairing_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Takes part in the pairing that another device offers, in the part that is left: it takes the mesh of a device that
+     * shares, and gives this one's to a device that wants to join. The mailbox of this handle is used, whatever the
+     * payload says of one.
+     */
+open func pairScan(payload: PairingPayload, options: PairingOptions, cancel: CancelToken? = nil)async throws  -> Pairing  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_pair_scan(
+                        self.uniffiCloneHandle(),FfiConverterTypePairingPayload_lower(payload),FfiConverterTypePairingOptions_lower(options),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypePairing_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Begins to share this device's mesh with another device, which is to scan the payload.
+     */
+open func pairShare(options: PairingOptions, cancel: CancelToken? = nil)async throws  -> Pairing  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_pair_share(
+                        self.uniffiCloneHandle(),FfiConverterTypePairingOptions_lower(options),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypePairing_lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -2745,6 +3016,31 @@ open func rebuildRemote(cancel: CancelToken? = nil)async throws  -> Connection  
 }
     
     /**
+     * Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+     * checked against the mesh there, and saved only when it opens it.
+     */
+open func recover(text: String)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_recover(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * The key in use, to be written down, printed or shown as a QR code.
+     */
+open func recoveryKit()throws  -> RecoveryKit  {
+    return try  FfiConverterTypeRecoveryKit_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
@@ -2754,6 +3050,26 @@ open func restoreQuarantined(name: String)async throws   {
             rustFutureFunc: {
                 uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(
                         self.uniffiCloneHandle(),FfiConverterString.lower(name)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there,
+     * and only then the two change places.
+     */
+open func restoreSupersededKey(id: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_restore_superseded_key(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(id)
                 )
             },
             pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
@@ -2969,6 +3285,25 @@ open func subscribe(listener: EventListener)throws  -> Subscription  {
         FfiConverterTypeEventListener_lower(listener),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * The passphrases that others took the place of, oldest first: what they opened may still be wanted.
+     */
+open func supersededKeys()async throws  -> [SupersededKey]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_superseded_keys(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeSupersededKey.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -3901,6 +4236,620 @@ public func FfiConverterTypeMergeFunction_lower(_ value: MergeFunction) -> UInt6
 
 
 /**
+ * One pairing with another device. Gone with its last reference.
+ */
+public protocol PairingProtocol: AnyObject, Sendable {
+    
+    /**
+     * Ends it, for instance because the codes differ. Calls under way and later ones answer `USER_CANCELLED` or
+     * `PAIRING_REJECTED`. What the other device has not taken yet is taken back.
+     */
+    func cancel() async throws 
+    
+    /**
+     * Waits until the other device is there, and gives the code that both devices show then, `1234 5678 9012`. People
+     * compare them: if they differ, another device has taken the place of theirs.
+     */
+    func code(cancel: CancelToken?) async throws  -> String
+    
+    /**
+     * Gives the mesh to the other device, or takes it from there: the codes were compared. What was taken is used from
+     * the next connect on, which proves it and saves it. Giving up this wait ends nothing but the wait.
+     */
+    func complete(cancel: CancelToken?) async throws  -> Paired
+    
+    /**
+     * What the other device is to scan, or what this one has scanned.
+     */
+    func payload()  -> PairingPayload
+    
+    /**
+     * Whether this device gives its mesh; else it gets one.
+     */
+    func sends()  -> Bool
+    
+}
+/**
+ * One pairing with another device. Gone with its last reference.
+ */
+open class Pairing: PairingProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_pairing(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_pairing(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * Ends it, for instance because the codes differ. Calls under way and later ones answer `USER_CANCELLED` or
+     * `PAIRING_REJECTED`. What the other device has not taken yet is taken back.
+     */
+open func cancel()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_pairing_cancel(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Waits until the other device is there, and gives the code that both devices show then, `1234 5678 9012`. People
+     * compare them: if they differ, another device has taken the place of theirs.
+     */
+open func code(cancel: CancelToken? = nil)async throws  -> String  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_pairing_code(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterString.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Gives the mesh to the other device, or takes it from there: the codes were compared. What was taken is used from
+     * the next connect on, which proves it and saves it. Giving up this wait ends nothing but the wait.
+     */
+open func complete(cancel: CancelToken? = nil)async throws  -> Paired  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_pairing_complete(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypePaired_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * What the other device is to scan, or what this one has scanned.
+     */
+open func payload() -> PairingPayload  {
+    return try!  FfiConverterTypePairingPayload_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairing_payload(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Whether this device gives its mesh; else it gets one.
+     */
+open func sends() -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairing_sends(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePairing: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = Pairing
+
+    public static func lift(_ handle: UInt64) throws -> Pairing {
+        return Pairing(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: Pairing) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Pairing {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: Pairing, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairing_lift(_ handle: UInt64) throws -> Pairing {
+    return try FfiConverterTypePairing.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairing_lower(_ value: Pairing) -> UInt64 {
+    return FfiConverterTypePairing.lower(value)
+}
+
+
+
+
+
+
+/**
+ * What a QR code or a pair link holds. Whoever has it may take part in the pairing: it is for the eyes of the two
+ * devices only, and good for one pairing within the timeout.
+ */
+public protocol PairingPayloadProtocol: AnyObject, Sendable {
+    
+    /**
+     * How the other device says that the mailbox is reached, as JSON of its kind of mailbox. Unproven: the engine never
+     * follows it. Show it, and use it only if the user knows the place.
+     */
+    func adapterConfig()  -> String?
+    
+    /**
+     * The text for a QR code.
+     */
+    func encode()  -> String
+    
+    /**
+     * What the device that shows it wants.
+     */
+    func intent()  -> PairingIntent
+    
+    /**
+     * A link that opens an app, or a page, with the payload: `<base>#hs=<payload>`.
+     */
+    func toUrl(base: String)  -> String
+    
+}
+/**
+ * What a QR code or a pair link holds. Whoever has it may take part in the pairing: it is for the eyes of the two
+ * devices only, and good for one pairing within the timeout.
+ */
+open class PairingPayload: PairingPayloadProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_pairingpayload(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_pairingpayload(handle, $0) }
+    }
+
+    
+    /**
+     * Reads what was scanned: the bare payload, or a link with it. That alone does nothing.
+     */
+public static func parse(scanned: String)throws  -> PairingPayload  {
+    return try  FfiConverterTypePairingPayload_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_pairingpayload_parse(
+        FfiConverterString.lower(scanned),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+    /**
+     * How the other device says that the mailbox is reached, as JSON of its kind of mailbox. Unproven: the engine never
+     * follows it. Show it, and use it only if the user knows the place.
+     */
+open func adapterConfig() -> String?  {
+    return try!  FfiConverterOptionString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairingpayload_adapter_config(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The text for a QR code.
+     */
+open func encode() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairingpayload_encode(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What the device that shows it wants.
+     */
+open func intent() -> PairingIntent  {
+    return try!  FfiConverterTypePairingIntent_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairingpayload_intent(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A link that opens an app, or a page, with the payload: `<base>#hs=<payload>`.
+     */
+open func toUrl(base: String) -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(base),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePairingPayload: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = PairingPayload
+
+    public static func lift(_ handle: UInt64) throws -> PairingPayload {
+        return PairingPayload(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: PairingPayload) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PairingPayload {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: PairingPayload, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingPayload_lift(_ handle: UInt64) throws -> PairingPayload {
+    return try FfiConverterTypePairingPayload.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingPayload_lower(_ value: PairingPayload) -> UInt64 {
+    return FfiConverterTypePairingPayload.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A QR code of a text, as secret as its text.
+ */
+public protocol QrCodeProtocol: AnyObject, Sendable {
+    
+    /**
+     * All modules, row by row, with the quiet zone: 1 is dark, 0 light.
+     */
+    func modules()  -> Data
+    
+    /**
+     * Modules on a side, with the quiet zone around the code.
+     */
+    func size()  -> UInt32
+    
+    /**
+     * A picture, black on white, with so many pixels (1 to 64) a module.
+     */
+    func toPng(scale: UInt32)  -> Data
+    
+    /**
+     * A picture that scales to any size, dark on white.
+     */
+    func toSvg()  -> String
+    
+}
+/**
+ * A QR code of a text, as secret as its text.
+ */
+open class QrCode: QrCodeProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_qrcode(self.handle, $0) }
+    }
+    /**
+     * The code of a text of at most 2,953 bytes (`LIMIT`).
+     */
+public convenience init(text: String)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_qrcode_new(
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_qrcode(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * All modules, row by row, with the quiet zone: 1 is dark, 0 light.
+     */
+open func modules() -> Data  {
+    return try!  FfiConverterData.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_qrcode_modules(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Modules on a side, with the quiet zone around the code.
+     */
+open func size() -> UInt32  {
+    return try!  FfiConverterUInt32.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_qrcode_size(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A picture, black on white, with so many pixels (1 to 64) a module.
+     */
+open func toPng(scale: UInt32) -> Data  {
+    return try!  FfiConverterData.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_qrcode_to_png(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(scale),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A picture that scales to any size, dark on white.
+     */
+open func toSvg() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_qrcode_to_svg(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeQrCode: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = QrCode
+
+    public static func lift(_ handle: UInt64) throws -> QrCode {
+        return QrCode(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: QrCode) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> QrCode {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: QrCode, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeQrCode_lift(_ handle: UInt64) throws -> QrCode {
+    return try FfiConverterTypeQrCode.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeQrCode_lower(_ value: QrCode) -> UInt64 {
+    return FfiConverterTypeQrCode.lower(value)
+}
+
+
+
+
+
+
+/**
  * A query that is ready to be run.
  */
 public protocol QueryProtocol: AnyObject, Sendable {
@@ -4070,6 +5019,238 @@ public func FfiConverterTypeQuery_lift(_ handle: UInt64) throws -> Query {
 #endif
 public func FfiConverterTypeQuery_lower(_ value: Query) -> UInt64 {
     return FfiConverterTypeQuery.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A mesh key for safekeeping, in three forms that people can keep. Whoever has one of them reads the whole mesh.
+ */
+public protocol RecoveryKitProtocol: AnyObject, Sendable {
+    
+    /**
+     * Checks an answer: the word with this number, in any case.
+     */
+    func isWord(number: UInt32, answer: String)  -> Bool
+    
+    /**
+     * The passphrase.
+     */
+    func passphrase()  -> String
+    
+    /**
+     * What a QR code of the kit holds.
+     */
+    func qr()  -> String
+    
+    /**
+     * Draws so many of the words' numbers, 1 to 24, ascending, to ask for: at least one, at most all. Who answers has
+     * written them down.
+     */
+    func quiz(count: UInt32)  -> [UInt32]
+    
+    /**
+     * A page to print or to keep: what this is, the mesh, the passphrase and the words.
+     */
+    func text()  -> String
+    
+    /**
+     * The 24 words.
+     */
+    func words()  -> [String]
+    
+}
+/**
+ * A mesh key for safekeeping, in three forms that people can keep. Whoever has one of them reads the whole mesh.
+ */
+open class RecoveryKit: RecoveryKitProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_recoverykit(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_recoverykit(handle, $0) }
+    }
+
+    
+    /**
+     * Reads a kit in any of its forms, alone or within other text; a bare passphrase, too. What is wrong with it is told,
+     * never shown.
+     */
+public static func parse(text: String)throws  -> RecoveryKit  {
+    return try  FfiConverterTypeRecoveryKit_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_recoverykit_parse(
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+    /**
+     * Checks an answer: the word with this number, in any case.
+     */
+open func isWord(number: UInt32, answer: String) -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_is_word(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(number),
+        FfiConverterString.lower(answer),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The passphrase.
+     */
+open func passphrase() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_passphrase(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * What a QR code of the kit holds.
+     */
+open func qr() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_qr(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Draws so many of the words' numbers, 1 to 24, ascending, to ask for: at least one, at most all. Who answers has
+     * written them down.
+     */
+open func quiz(count: UInt32) -> [UInt32]  {
+    return try!  FfiConverterSequenceUInt32.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_quiz(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(count),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A page to print or to keep: what this is, the mesh, the passphrase and the words.
+     */
+open func text() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_text(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The 24 words.
+     */
+open func words() -> [String]  {
+    return try!  FfiConverterSequenceString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_recoverykit_words(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeRecoveryKit: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = RecoveryKit
+
+    public static func lift(_ handle: UInt64) throws -> RecoveryKit {
+        return RecoveryKit(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: RecoveryKit) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> RecoveryKit {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: RecoveryKit, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRecoveryKit_lift(_ handle: UInt64) throws -> RecoveryKit {
+    return try FfiConverterTypeRecoveryKit.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRecoveryKit_lower(_ value: RecoveryKit) -> UInt64 {
+    return FfiConverterTypeRecoveryKit.lower(value)
 }
 
 
@@ -5961,6 +7142,12 @@ public struct Configuration {
      */
     public let path: String?
     /**
+     * How the local file is encrypted; null: not, and it is as safe as the device keeps it. Needs `credentials`, and a
+     * library that was built with it; otherwise `INVALID_ARGUMENT`. A file in another form is converted when it is
+     * opened.
+     */
+    public let storeEncryption: StoreEncryption?
+    /**
      * The mesh's folder in the mailbox; null: local only.
      */
     public let remotePath: String?
@@ -6068,6 +7255,11 @@ public struct Configuration {
          * The store's file; made where it is missing, its folder is not. Null: in memory, gone with the handle.
          */path: String? = nil, 
         /**
+         * How the local file is encrypted; null: not, and it is as safe as the device keeps it. Needs `credentials`, and a
+         * library that was built with it; otherwise `INVALID_ARGUMENT`. A file in another form is converted when it is
+         * opened.
+         */storeEncryption: StoreEncryption? = nil, 
+        /**
          * The mesh's folder in the mailbox; null: local only.
          */remotePath: String? = nil, 
         /**
@@ -6142,6 +7334,7 @@ public struct Configuration {
          */autoCompact: AutoCompaction? = nil) {
         self.appName = appName
         self.path = path
+        self.storeEncryption = storeEncryption
         self.remotePath = remotePath
         self.passphrase = passphrase
         self.encrypted = encrypted
@@ -6186,6 +7379,7 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
             try Configuration(
                 appName: FfiConverterString.read(from: &buf), 
                 path: FfiConverterOptionString.read(from: &buf), 
+                storeEncryption: FfiConverterOptionTypeStoreEncryption.read(from: &buf), 
                 remotePath: FfiConverterOptionString.read(from: &buf), 
                 passphrase: FfiConverterOptionString.read(from: &buf), 
                 encrypted: FfiConverterBool.read(from: &buf), 
@@ -6216,6 +7410,7 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
     public static func write(_ value: Configuration, into buf: inout [UInt8]) {
         FfiConverterString.write(value.appName, into: &buf)
         FfiConverterOptionString.write(value.path, into: &buf)
+        FfiConverterOptionTypeStoreEncryption.write(value.storeEncryption, into: &buf)
         FfiConverterOptionString.write(value.remotePath, into: &buf)
         FfiConverterOptionString.write(value.passphrase, into: &buf)
         FfiConverterBool.write(value.encrypted, into: &buf)
@@ -7348,6 +8543,184 @@ public func FfiConverterTypeOrder_lower(_ value: Order) -> RustBuffer {
 
 
 /**
+ * What came of a pairing.
+ */
+public struct Paired: Equatable, Hashable {
+    /**
+     * The mesh's folder in the mailbox, now the same on both devices.
+     */
+    public let remotePath: String
+    /**
+     * Whether this device received the mesh, and did not give it.
+     */
+    public let received: Bool
+    /**
+     * How to reach the mailbox from now on, as the other device says. The engine never follows it.
+     */
+    public let connectionConfig: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The mesh's folder in the mailbox, now the same on both devices.
+         */remotePath: String, 
+        /**
+         * Whether this device received the mesh, and did not give it.
+         */received: Bool, 
+        /**
+         * How to reach the mailbox from now on, as the other device says. The engine never follows it.
+         */connectionConfig: String?) {
+        self.remotePath = remotePath
+        self.received = received
+        self.connectionConfig = connectionConfig
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Paired: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePaired: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Paired {
+        return
+            try Paired(
+                remotePath: FfiConverterString.read(from: &buf), 
+                received: FfiConverterBool.read(from: &buf), 
+                connectionConfig: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Paired, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.remotePath, into: &buf)
+        FfiConverterBool.write(value.received, into: &buf)
+        FfiConverterOptionString.write(value.connectionConfig, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePaired_lift(_ buf: RustBuffer) throws -> Paired {
+    return try FfiConverterTypePaired.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePaired_lower(_ value: Paired) -> RustBuffer {
+    return FfiConverterTypePaired.lower(value)
+}
+
+
+/**
+ * How to pair. The defaults are those of the JavaScript client.
+ */
+public struct PairingOptions: Equatable, Hashable {
+    /**
+     * The folder of the mailbox below which the devices meet; the same on both.
+     */
+    public let relayBase: String
+    /**
+     * How long to wait for the other device, at each step.
+     */
+    public let timeoutMs: Int64
+    /**
+     * Time between two looks into the mailbox meanwhile.
+     */
+    public let pollIntervalMs: Int64
+    /**
+     * What this app can do in a pairing, as ids that apps agree on: `notes:v2`.
+     */
+    public let supported: [String]
+    /**
+     * What of it both apps must be able to do.
+     */
+    public let required: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The folder of the mailbox below which the devices meet; the same on both.
+         */relayBase: String = "/Interocitor", 
+        /**
+         * How long to wait for the other device, at each step.
+         */timeoutMs: Int64 = Int64(120000), 
+        /**
+         * Time between two looks into the mailbox meanwhile.
+         */pollIntervalMs: Int64 = Int64(2000), 
+        /**
+         * What this app can do in a pairing, as ids that apps agree on: `notes:v2`.
+         */supported: [String] = [], 
+        /**
+         * What of it both apps must be able to do.
+         */required: [String] = []) {
+        self.relayBase = relayBase
+        self.timeoutMs = timeoutMs
+        self.pollIntervalMs = pollIntervalMs
+        self.supported = supported
+        self.required = required
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension PairingOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePairingOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PairingOptions {
+        return
+            try PairingOptions(
+                relayBase: FfiConverterString.read(from: &buf), 
+                timeoutMs: FfiConverterInt64.read(from: &buf), 
+                pollIntervalMs: FfiConverterInt64.read(from: &buf), 
+                supported: FfiConverterSequenceString.read(from: &buf), 
+                required: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: PairingOptions, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.relayBase, into: &buf)
+        FfiConverterInt64.write(value.timeoutMs, into: &buf)
+        FfiConverterInt64.write(value.pollIntervalMs, into: &buf)
+        FfiConverterSequenceString.write(value.supported, into: &buf)
+        FfiConverterSequenceString.write(value.required, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingOptions_lift(_ buf: RustBuffer) throws -> PairingOptions {
+    return try FfiConverterTypePairingOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingOptions_lower(_ value: PairingOptions) -> RustBuffer {
+    return FfiConverterTypePairingOptions.lower(value)
+}
+
+
+/**
  * A failure that was met in the background.
  */
 public struct Problem: Equatable, Hashable {
@@ -7926,6 +9299,67 @@ public func FfiConverterTypeStatus_lower(_ value: Status) -> RustBuffer {
 
 
 /**
+ * How the local file is encrypted: as a whole, with a random key in the credential store.
+ */
+public struct StoreEncryption: Equatable, Hashable {
+    /**
+     * Whether the first 32 bytes, which hold nothing of the rows, stay readable: iOS needs it where an app shares its
+     * store with extensions.
+     */
+    public let plaintextHeader: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether the first 32 bytes, which hold nothing of the rows, stay readable: iOS needs it where an app shares its
+         * store with extensions.
+         */plaintextHeader: Bool = false) {
+        self.plaintextHeader = plaintextHeader
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension StoreEncryption: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStoreEncryption: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> StoreEncryption {
+        return
+            try StoreEncryption(
+                plaintextHeader: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: StoreEncryption, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.plaintextHeader, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStoreEncryption_lift(_ buf: RustBuffer) throws -> StoreEncryption {
+    return try FfiConverterTypeStoreEncryption.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStoreEncryption_lower(_ value: StoreEncryption) -> RustBuffer {
+    return FfiConverterTypeStoreEncryption.lower(value)
+}
+
+
+/**
  * What is remembered for one store.
  */
 public struct StoredCredentials: Equatable, Hashable {
@@ -8011,6 +9445,85 @@ public func FfiConverterTypeStoredCredentials_lift(_ buf: RustBuffer) throws -> 
 #endif
 public func FfiConverterTypeStoredCredentials_lower(_ value: StoredCredentials) -> RustBuffer {
     return FfiConverterTypeStoredCredentials.lower(value)
+}
+
+
+/**
+ * A passphrase that another took the place of.
+ */
+public struct SupersededKey: Equatable, Hashable {
+    /**
+     * Names it among the others.
+     */
+    public let id: String
+    /**
+     * The mesh that it opens, where that is known.
+     */
+    public let meshId: String?
+    /**
+     * When the other one was saved.
+     */
+    public let supersededMs: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Names it among the others.
+         */id: String, 
+        /**
+         * The mesh that it opens, where that is known.
+         */meshId: String?, 
+        /**
+         * When the other one was saved.
+         */supersededMs: Int64) {
+        self.id = id
+        self.meshId = meshId
+        self.supersededMs = supersededMs
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension SupersededKey: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSupersededKey: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SupersededKey {
+        return
+            try SupersededKey(
+                id: FfiConverterString.read(from: &buf), 
+                meshId: FfiConverterOptionString.read(from: &buf), 
+                supersededMs: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: SupersededKey, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterOptionString.write(value.meshId, into: &buf)
+        FfiConverterInt64.write(value.supersededMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSupersededKey_lift(_ buf: RustBuffer) throws -> SupersededKey {
+    return try FfiConverterTypeSupersededKey.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSupersededKey_lower(_ value: SupersededKey) -> RustBuffer {
+    return FfiConverterTypeSupersededKey.lower(value)
 }
 
 
@@ -8821,6 +10334,26 @@ public enum Event: Equatable, Hashable {
     case remoteAccess(code: String, reason: String, retryInMs: Int64
     )
     /**
+     * A pairing code is ready to be scanned.
+     */
+    case pairingWaiting(intent: PairingIntent
+    )
+    /**
+     * The other device of a pairing is there.
+     */
+    case pairingScanned(intent: PairingIntent
+    )
+    /**
+     * The mesh's credential lies in the mailbox, for the other device alone.
+     */
+    case pairingSent(intent: PairingIntent
+    )
+    /**
+     * The device that wanted the credential has it: both are done.
+     */
+    case pairingReceived(intent: PairingIntent
+    )
+    /**
      * Anything else: the name and the whole event as JSON.
      */
     case other(name: String, json: String
@@ -8949,7 +10482,19 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
         case 36: return .remoteAccess(code: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf), retryInMs: try FfiConverterInt64.read(from: &buf)
         )
         
-        case 37: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
+        case 37: return .pairingWaiting(intent: try FfiConverterTypePairingIntent.read(from: &buf)
+        )
+        
+        case 38: return .pairingScanned(intent: try FfiConverterTypePairingIntent.read(from: &buf)
+        )
+        
+        case 39: return .pairingSent(intent: try FfiConverterTypePairingIntent.read(from: &buf)
+        )
+        
+        case 40: return .pairingReceived(intent: try FfiConverterTypePairingIntent.read(from: &buf)
+        )
+        
+        case 41: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -9176,8 +10721,28 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
             FfiConverterInt64.write(retryInMs, into: &buf)
             
         
-        case let .other(name,json):
+        case let .pairingWaiting(intent):
             writeInt(&buf, Int32(37))
+            FfiConverterTypePairingIntent.write(intent, into: &buf)
+            
+        
+        case let .pairingScanned(intent):
+            writeInt(&buf, Int32(38))
+            FfiConverterTypePairingIntent.write(intent, into: &buf)
+            
+        
+        case let .pairingSent(intent):
+            writeInt(&buf, Int32(39))
+            FfiConverterTypePairingIntent.write(intent, into: &buf)
+            
+        
+        case let .pairingReceived(intent):
+            writeInt(&buf, Int32(40))
+            FfiConverterTypePairingIntent.write(intent, into: &buf)
+            
+        
+        case let .other(name,json):
+            writeInt(&buf, Int32(41))
             FfiConverterString.write(name, into: &buf)
             FfiConverterString.write(json, into: &buf)
             
@@ -9224,18 +10789,19 @@ enum Failure: Swift.Error, Equatable, Hashable {
     )
     /**
      * Passphrase, keychain or biometrics: `PASSPHRASE_REQUIRED`, `PASSPHRASE_WRONG`, `MESH_CREDENTIAL_MISMATCH`,
-     * `CREDENTIALS_UNAVAILABLE`, `CREDENTIAL_INVALIDATED`, `BIOMETRICS_UNAVAILABLE`.
+     * `MASTER_PASSPHRASE_WRONG`, `CREDENTIALS_UNAVAILABLE`, `CREDENTIALS_LOCKED`, `CREDENTIAL_INVALIDATED`,
+     * `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`, `BIOMETRICS_LOCKED_OUT`.
      */
     case Credential(code: String, reason: String, retryable: Bool
     )
     /**
-     * The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_BUSY`, `DISK_FULL`.
+     * The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_BUSY`, `DISK_FULL`.
      */
     case Store(code: String, reason: String, retryable: Bool
     )
     /**
      * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
-     * `DECODE`.
+     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`.
      */
     case Rejected(code: String, reason: String, retryable: Bool
     )
@@ -9911,6 +11477,81 @@ public func FfiConverterTypeMergeStrategy_lift(_ buf: RustBuffer) throws -> Merg
 #endif
 public func FfiConverterTypeMergeStrategy_lower(_ value: MergeStrategy) -> RustBuffer {
     return FfiConverterTypeMergeStrategy.lower(value)
+}
+
+
+
+/**
+ * What the device that shows a payload wants.
+ */
+
+public enum PairingIntent: Equatable, Hashable {
+    
+    /**
+     * It has a mesh and gives it to the device that scans.
+     */
+    case share
+    /**
+     * It wants the mesh of the device that scans.
+     */
+    case join
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension PairingIntent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePairingIntent: FfiConverterRustBuffer {
+    typealias SwiftType = PairingIntent
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PairingIntent {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .share
+        
+        case 2: return .join
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: PairingIntent, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .share:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .join:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingIntent_lift(_ buf: RustBuffer) throws -> PairingIntent {
+    return try FfiConverterTypePairingIntent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePairingIntent_lower(_ value: PairingIntent) -> RustBuffer {
+    return FfiConverterTypePairingIntent.lower(value)
 }
 
 
@@ -10607,6 +12248,30 @@ fileprivate struct FfiConverterOptionTypeStatus: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeStoreEncryption: FfiConverterRustBuffer {
+    typealias SwiftType = StoreEncryption?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeStoreEncryption.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeStoreEncryption.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeStoredCredentials: FfiConverterRustBuffer {
     typealias SwiftType = StoredCredentials?
 
@@ -10625,6 +12290,31 @@ fileprivate struct FfiConverterOptionTypeStoredCredentials: FfiConverterRustBuff
         case 1: return try FfiConverterTypeStoredCredentials.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceUInt32: FfiConverterRustBuffer {
+    typealias SwiftType = [UInt32]
+
+    public static func write(_ value: [UInt32], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterUInt32.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [UInt32] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [UInt32]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterUInt32.read(from: &buf))
+        }
+        return seq
     }
 }
 
@@ -10856,6 +12546,31 @@ fileprivate struct FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuff
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeSupersededKey: FfiConverterRustBuffer {
+    typealias SwiftType = [SupersededKey]
+
+    public static func write(_ value: [SupersededKey], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeSupersededKey.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [SupersededKey] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [SupersededKey]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeSupersededKey.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeEvent: FfiConverterRustBuffer {
     typealias SwiftType = [Event]
 
@@ -11027,6 +12742,45 @@ public func describeFailure(failure: Failure) -> String  {
 })
 }
 /**
+ * Credentials in a file under a master passphrase, for servers and CI: the passphrase is stretched by Argon2id, the
+ * content encrypted. The file is made by the first save; its folder must be there.
+ */
+public func fileCredentials(path: String, masterPassphrase: String)throws  -> CredentialStore  {
+    return try  FfiConverterTypeCredentialStore_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_func_file_credentials(
+        FfiConverterString.lower(path),
+        FfiConverterString.lower(masterPassphrase),uniffiCallStatus
+    )
+})
+}
+/**
+ * Face ID and Touch ID over that keychain. Elsewhere `BIOMETRICS_UNAVAILABLE`.
+ */
+public func keychainBiometrics(service: String, accessGroup: String?)throws  -> BiometricPrompt  {
+    return try  FfiConverterTypeBiometricPrompt_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_func_keychain_biometrics(
+        FfiConverterString.lower(service),
+        FfiConverterOptionString.lower(accessGroup),uniffiCallStatus
+    )
+})
+}
+/**
+ * Credentials in the keychain of iOS and macOS: for this device only, readable after its first unlock. Kept apart by
+ * `service`, for instance the bundle identifier; with an access group the app's extensions see them, too. Elsewhere
+ * `CREDENTIALS_UNAVAILABLE`.
+ */
+public func keychainCredentials(service: String, accessGroup: String?)throws  -> CredentialStore  {
+    return try  FfiConverterTypeCredentialStore_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_func_keychain_credentials(
+        FfiConverterString.lower(service),
+        FfiConverterOptionString.lower(accessGroup),uniffiCallStatus
+    )
+})
+}
+/**
  * Version of the engine.
  */
 public func libraryVersion() -> String  {
@@ -11086,6 +12840,15 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_func_describe_failure() != 52609) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_func_file_credentials() != 31177) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_func_keychain_biometrics() != 39770) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_func_keychain_credentials() != 3503) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_func_library_version() != 4656) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -11113,6 +12876,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_batch_row() != 14669) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_biometricprompt_discard() != 64266) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() != 29765) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -11126,6 +12892,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_connectedstores_get() != 19003) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_connectedstores_import_all() != 36017) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_connectedstores_list() != 4703) {
@@ -11185,6 +12954,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined() != 9949) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_discard_superseded_key() != 54269) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() != 25874) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -11194,13 +12966,31 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_dump() != 26337) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials() != 60444) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_flush() != 34301) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase() != 1667) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials() != 570) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics() != 8198) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_join() != 1904) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_pair_join() != 59872) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_pair_scan() != 18260) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_pair_share() != 34119) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_poke() != 27836) {
@@ -11215,7 +13005,16 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote() != 53629) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_recover() != 15236) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit() != 35646) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() != 47630) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_superseded_key() != 10536) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics() != 40682) {
@@ -11254,6 +13053,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_subscribe() != 22946) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_superseded_keys() != 45606) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_suspend() != 38641) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -11290,6 +13092,45 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_mergefunction_merge() != 46806) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_pairing_cancel() != 16005) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairing_code() != 22775) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairing_complete() != 42100) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairing_payload() != 56919) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairing_sends() != 3752) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairingpayload_adapter_config() != 43841) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairingpayload_encode() != 8024) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairingpayload_intent() != 13492) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url() != 10600) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_qrcode_modules() != 30097) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_qrcode_size() != 52850) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_qrcode_to_png() != 41166) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_qrcode_to_svg() != 38188) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_query_count() != 37418) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -11297,6 +13138,24 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_query_rows() != 43294) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_is_word() != 35507) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_passphrase() != 16645) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_qr() != 1902) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_quiz() != 58980) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_text() != 45318) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_recoverykit_words() != 20603) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() != 40220) {
@@ -11378,6 +13237,15 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav() != 12669) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse() != 34804) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_constructor_qrcode_new() != 62230) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_constructor_recoverykit_parse() != 38900) {
         return InitializationResult.apiChecksumMismatch
     }
 

@@ -245,13 +245,19 @@ typedef void (*UniffiForeignFutureCompleteVoid)(uint64_t, UniffiForeignFutureRes
 #endif
 #ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD0
 #define UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD0
-typedef void (*UniffiCallbackInterfaceBiometricPromptMethod0)(uint64_t, RustBuffer, RustBuffer, UniffiForeignFutureCompleteRustBuffer _Nonnull, uint64_t, UniffiForeignFutureDroppedCallbackStruct* _Nonnull
+typedef void (*UniffiCallbackInterfaceBiometricPromptMethod0)(uint64_t, RustBuffer, UniffiForeignFutureCompleteVoid _Nonnull, uint64_t, UniffiForeignFutureDroppedCallbackStruct* _Nonnull
     );
 
 #endif
 #ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD1
 #define UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD1
 typedef void (*UniffiCallbackInterfaceBiometricPromptMethod1)(uint64_t, RustBuffer, RustBuffer, UniffiForeignFutureCompleteRustBuffer _Nonnull, uint64_t, UniffiForeignFutureDroppedCallbackStruct* _Nonnull
+    );
+
+#endif
+#ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD2
+#define UNIFFI_FFIDEF_CALLBACK_INTERFACE_BIOMETRIC_PROMPT_METHOD2
+typedef void (*UniffiCallbackInterfaceBiometricPromptMethod2)(uint64_t, RustBuffer, RustBuffer, UniffiForeignFutureCompleteRustBuffer _Nonnull, uint64_t, UniffiForeignFutureDroppedCallbackStruct* _Nonnull
     );
 
 #endif
@@ -365,8 +371,9 @@ typedef void (*UniffiCallbackInterfaceTokenProviderMethod0)(uint64_t, RustBuffer
 typedef struct UniffiVTableCallbackInterfaceBiometricPrompt {
     UniffiCallbackInterfaceFree _Nonnull uniffiFree;
     UniffiCallbackInterfaceClone _Nonnull uniffiClone;
-    UniffiCallbackInterfaceBiometricPromptMethod0 _Nonnull seal;
-    UniffiCallbackInterfaceBiometricPromptMethod1 _Nonnull unseal;
+    UniffiCallbackInterfaceBiometricPromptMethod0 _Nonnull discard;
+    UniffiCallbackInterfaceBiometricPromptMethod1 _Nonnull seal;
+    UniffiCallbackInterfaceBiometricPromptMethod2 _Nonnull unseal;
 } UniffiVTableCallbackInterfaceBiometricPrompt;
 
 #endif
@@ -490,6 +497,11 @@ void uniffi_interocitor_ffi_fn_free_biometricprompt(uint64_t handle, RustCallSta
 void uniffi_interocitor_ffi_fn_init_callback_vtable_biometricprompt(const UniffiVTableCallbackInterfaceBiometricPrompt* _Nonnull vtable
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_DISCARD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_DISCARD
+uint64_t uniffi_interocitor_ffi_fn_method_biometricprompt_discard(uint64_t ptr, RustBuffer sealed
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_SEAL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BIOMETRICPROMPT_SEAL
 uint64_t uniffi_interocitor_ffi_fn_method_biometricprompt_seal(uint64_t ptr, RustBuffer secret, RustBuffer reason
@@ -539,6 +551,11 @@ void uniffi_interocitor_ffi_fn_free_connectedstores(uint64_t handle, RustCallSta
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_CONNECTEDSTORES_GET
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_CONNECTEDSTORES_GET
 RustBuffer uniffi_interocitor_ffi_fn_method_connectedstores_get(uint64_t ptr, RustBuffer id, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_CONNECTEDSTORES_IMPORT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_CONNECTEDSTORES_IMPORT_ALL
+int64_t uniffi_interocitor_ffi_fn_method_connectedstores_import_all(uint64_t ptr, RustBuffer records, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_CONNECTEDSTORES_LIST
@@ -681,6 +698,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_devices(uint64_t ptr, Rust
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(uint64_t ptr, RustBuffer name
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DISCARD_SUPERSEDED_KEY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DISCARD_SUPERSEDED_KEY
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_discard_superseded_key(uint64_t ptr, RustBuffer id
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DISCONNECT
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DISCONNECT
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_disconnect(uint64_t ptr
@@ -696,6 +718,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_doctor(uint64_t ptr, int8_
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_dump(uint64_t ptr
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
+RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_FLUSH
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_FLUSH
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_flush(uint64_t ptr, RustBuffer cancel
@@ -706,9 +733,34 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_flush(uint64_t ptr, RustBu
 RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_get_passphrase(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
+void uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(uint64_t ptr, RustBuffer json, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IS_SECURED_WITH_BIOMETRICS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IS_SECURED_WITH_BIOMETRICS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics(uint64_t ptr
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_join(uint64_t ptr, RustBuffer mesh, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_JOIN
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_JOIN
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pair_join(uint64_t ptr, RustBuffer options, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_SCAN
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_SCAN
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pair_scan(uint64_t ptr, uint64_t payload, RustBuffer options, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_SHARE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_SHARE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pair_share(uint64_t ptr, RustBuffer options, RustBuffer cancel
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_POKE
@@ -731,9 +783,24 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_quarantined(uint64_t ptr
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_rebuild_remote(uint64_t ptr, RustBuffer cancel
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RECOVER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RECOVER
+void uniffi_interocitor_ffi_fn_method_interocitor_recover(uint64_t ptr, RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RECOVERY_KIT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RECOVERY_KIT
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(uint64_t ptr, RustBuffer name
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_SUPERSEDED_KEY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_SUPERSEDED_KEY
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_restore_superseded_key(uint64_t ptr, RustBuffer id
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_WITH_BIOMETRICS
@@ -794,6 +861,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_status(uint64_t ptr
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SUBSCRIBE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SUBSCRIBE
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_subscribe(uint64_t ptr, uint64_t listener, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SUPERSEDED_KEYS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SUPERSEDED_KEYS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_superseded_keys(uint64_t ptr
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SUSPEND
@@ -927,6 +999,111 @@ void uniffi_interocitor_ffi_fn_init_callback_vtable_mergefunction(const UniffiVT
 RustBuffer uniffi_interocitor_ffi_fn_method_mergefunction_merge(uint64_t ptr, RustBuffer conflicts, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PAIRING
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PAIRING
+uint64_t uniffi_interocitor_ffi_fn_clone_pairing(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PAIRING
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PAIRING
+void uniffi_interocitor_ffi_fn_free_pairing(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_CANCEL
+uint64_t uniffi_interocitor_ffi_fn_method_pairing_cancel(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_CODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_CODE
+uint64_t uniffi_interocitor_ffi_fn_method_pairing_code(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_COMPLETE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_COMPLETE
+uint64_t uniffi_interocitor_ffi_fn_method_pairing_complete(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_PAYLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_PAYLOAD
+uint64_t uniffi_interocitor_ffi_fn_method_pairing_payload(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_SENDS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRING_SENDS
+int8_t uniffi_interocitor_ffi_fn_method_pairing_sends(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PAIRINGPAYLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PAIRINGPAYLOAD
+uint64_t uniffi_interocitor_ffi_fn_clone_pairingpayload(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PAIRINGPAYLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PAIRINGPAYLOAD
+void uniffi_interocitor_ffi_fn_free_pairingpayload(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
+uint64_t uniffi_interocitor_ffi_fn_constructor_pairingpayload_parse(RustBuffer scanned, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_ADAPTER_CONFIG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_ADAPTER_CONFIG
+RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_adapter_config(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_ENCODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_ENCODE
+RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_encode(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_INTENT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_INTENT
+RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_intent(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_TO_URL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_TO_URL
+RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(uint64_t ptr, RustBuffer base, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_QRCODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_QRCODE
+uint64_t uniffi_interocitor_ffi_fn_clone_qrcode(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_QRCODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_QRCODE
+void uniffi_interocitor_ffi_fn_free_qrcode(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_QRCODE_NEW
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_QRCODE_NEW
+uint64_t uniffi_interocitor_ffi_fn_constructor_qrcode_new(RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_MODULES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_MODULES
+RustBuffer uniffi_interocitor_ffi_fn_method_qrcode_modules(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_SIZE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_SIZE
+uint32_t uniffi_interocitor_ffi_fn_method_qrcode_size(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_TO_PNG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_TO_PNG
+RustBuffer uniffi_interocitor_ffi_fn_method_qrcode_to_png(uint64_t ptr, uint32_t scale, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_TO_SVG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QRCODE_TO_SVG
+RustBuffer uniffi_interocitor_ffi_fn_method_qrcode_to_svg(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_QUERY
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_QUERY
 uint64_t uniffi_interocitor_ffi_fn_clone_query(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -950,6 +1127,51 @@ uint64_t uniffi_interocitor_ffi_fn_method_query_observe(uint64_t ptr, RustCallSt
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QUERY_ROWS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_QUERY_ROWS
 uint64_t uniffi_interocitor_ffi_fn_method_query_rows(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_RECOVERYKIT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_RECOVERYKIT
+uint64_t uniffi_interocitor_ffi_fn_clone_recoverykit(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_RECOVERYKIT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_RECOVERYKIT
+void uniffi_interocitor_ffi_fn_free_recoverykit(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_RECOVERYKIT_PARSE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_RECOVERYKIT_PARSE
+uint64_t uniffi_interocitor_ffi_fn_constructor_recoverykit_parse(RustBuffer text, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_IS_WORD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_IS_WORD
+int8_t uniffi_interocitor_ffi_fn_method_recoverykit_is_word(uint64_t ptr, uint32_t number, RustBuffer answer, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_PASSPHRASE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_PASSPHRASE
+RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_passphrase(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_QR
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_QR
+RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_qr(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_QUIZ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_QUIZ
+RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_quiz(uint64_t ptr, uint32_t count, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_TEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_TEXT
+RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_text(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_WORDS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_WORDS
+RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_words(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STATUSWATCH
@@ -1130,6 +1352,21 @@ void uniffi_interocitor_ffi_fn_free_writemark(uint64_t handle, RustCallStatus *_
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_DESCRIBE_FAILURE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_DESCRIBE_FAILURE
 RustBuffer uniffi_interocitor_ffi_fn_func_describe_failure(RustBuffer failure, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_FILE_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_FILE_CREDENTIALS
+uint64_t uniffi_interocitor_ffi_fn_func_file_credentials(RustBuffer path, RustBuffer master_passphrase, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_KEYCHAIN_BIOMETRICS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_KEYCHAIN_BIOMETRICS
+uint64_t uniffi_interocitor_ffi_fn_func_keychain_biometrics(RustBuffer service, RustBuffer access_group, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_KEYCHAIN_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_KEYCHAIN_CREDENTIALS
+uint64_t uniffi_interocitor_ffi_fn_func_keychain_credentials(RustBuffer service, RustBuffer access_group, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FUNC_LIBRARY_VERSION
@@ -1414,6 +1651,24 @@ uint16_t uniffi_interocitor_ffi_checksum_func_describe_failure(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_FILE_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_FILE_CREDENTIALS
+uint16_t uniffi_interocitor_ffi_checksum_func_file_credentials(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_KEYCHAIN_BIOMETRICS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_KEYCHAIN_BIOMETRICS
+uint16_t uniffi_interocitor_ffi_checksum_func_keychain_biometrics(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_KEYCHAIN_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_KEYCHAIN_CREDENTIALS
+uint16_t uniffi_interocitor_ffi_checksum_func_keychain_credentials(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_LIBRARY_VERSION
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_FUNC_LIBRARY_VERSION
 uint16_t uniffi_interocitor_ffi_checksum_func_library_version(void
@@ -1468,6 +1723,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_batch_row(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_DISCARD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_DISCARD
+uint16_t uniffi_interocitor_ffi_checksum_method_biometricprompt_discard(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_SEAL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BIOMETRICPROMPT_SEAL
 uint16_t uniffi_interocitor_ffi_checksum_method_biometricprompt_seal(void
@@ -1495,6 +1756,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_canceltoken_is_cancelled(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_CONNECTEDSTORES_GET
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_CONNECTEDSTORES_GET
 uint16_t uniffi_interocitor_ffi_checksum_method_connectedstores_get(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_CONNECTEDSTORES_IMPORT_ALL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_CONNECTEDSTORES_IMPORT_ALL
+uint16_t uniffi_interocitor_ffi_checksum_method_connectedstores_import_all(void
     
 );
 #endif
@@ -1612,6 +1879,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined(
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DISCARD_SUPERSEDED_KEY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DISCARD_SUPERSEDED_KEY
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_discard_superseded_key(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DISCONNECT
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DISCONNECT
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_disconnect(void
@@ -1630,6 +1903,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_dump(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_FLUSH
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_FLUSH
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_flush(void
@@ -1642,9 +1921,39 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IS_SECURED_WITH_BIOMETRICS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IS_SECURED_WITH_BIOMETRICS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_join(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_JOIN
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_JOIN
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pair_join(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_SCAN
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_SCAN
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pair_scan(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_SHARE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAIR_SHARE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pair_share(void
     
 );
 #endif
@@ -1672,9 +1981,27 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RECOVER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RECOVER
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_recover(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RECOVERY_KIT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RECOVERY_KIT
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_SUPERSEDED_KEY
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_SUPERSEDED_KEY
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_restore_superseded_key(void
     
 );
 #endif
@@ -1750,6 +2077,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_subscribe(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SUPERSEDED_KEYS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SUPERSEDED_KEYS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_superseded_keys(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SUSPEND
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SUSPEND
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_suspend(void
@@ -1822,6 +2155,84 @@ uint16_t uniffi_interocitor_ffi_checksum_method_mergefunction_merge(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_CANCEL
+uint16_t uniffi_interocitor_ffi_checksum_method_pairing_cancel(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_CODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_CODE
+uint16_t uniffi_interocitor_ffi_checksum_method_pairing_code(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_COMPLETE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_COMPLETE
+uint16_t uniffi_interocitor_ffi_checksum_method_pairing_complete(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_PAYLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_PAYLOAD
+uint16_t uniffi_interocitor_ffi_checksum_method_pairing_payload(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_SENDS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRING_SENDS
+uint16_t uniffi_interocitor_ffi_checksum_method_pairing_sends(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_ADAPTER_CONFIG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_ADAPTER_CONFIG
+uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_adapter_config(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_ENCODE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_ENCODE
+uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_encode(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_INTENT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_INTENT
+uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_intent(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_TO_URL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_TO_URL
+uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_MODULES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_MODULES
+uint16_t uniffi_interocitor_ffi_checksum_method_qrcode_modules(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_SIZE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_SIZE
+uint16_t uniffi_interocitor_ffi_checksum_method_qrcode_size(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_TO_PNG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_TO_PNG
+uint16_t uniffi_interocitor_ffi_checksum_method_qrcode_to_png(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_TO_SVG
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QRCODE_TO_SVG
+uint16_t uniffi_interocitor_ffi_checksum_method_qrcode_to_svg(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_COUNT
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_COUNT
 uint16_t uniffi_interocitor_ffi_checksum_method_query_count(void
@@ -1837,6 +2248,42 @@ uint16_t uniffi_interocitor_ffi_checksum_method_query_observe(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_ROWS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_QUERY_ROWS
 uint16_t uniffi_interocitor_ffi_checksum_method_query_rows(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_IS_WORD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_IS_WORD
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_is_word(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_PASSPHRASE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_PASSPHRASE
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_passphrase(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_QR
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_QR
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_qr(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_QUIZ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_QUIZ
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_quiz(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_TEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_TEXT
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_text(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_WORDS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_WORDS
+uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_words(void
     
 );
 #endif
@@ -1999,6 +2446,24 @@ uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_memory(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_WEBDAV
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_WEBDAV
 uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
+uint16_t uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_QRCODE_NEW
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_QRCODE_NEW
+uint16_t uniffi_interocitor_ffi_checksum_constructor_qrcode_new(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_RECOVERYKIT_PARSE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_RECOVERYKIT_PARSE
+uint16_t uniffi_interocitor_ffi_checksum_constructor_recoverykit_parse(void
     
 );
 #endif

@@ -15,6 +15,10 @@ public struct Configuration: Sendable {
   public var appName: String
   /// Where the rows are.
   public var store: Store
+  /// How the local file is encrypted; nil: not, and it is as safe as the device keeps it. Needs ``credentials`` for the key,
+  /// and an engine that was built with it; otherwise ``InterocitorError/Code/invalidArgument``. A file in another form is
+  /// converted when it is opened.
+  public var storeEncryption: StoreEncryption?
   /// The mesh's folder in the mailbox; nil: local only.
   public var remotePath: String?
   /// The mesh's passphrase; nil: from the credential store, else made when a mesh is founded.
@@ -78,6 +82,17 @@ public struct Configuration: Sendable {
       deviceType = "desktop"
     #endif
   }
+}
+
+/// How the local file is encrypted: as a whole, with a random key in the credential store.
+public struct StoreEncryption: Hashable, Sendable {
+  /// Whether the first 32 bytes, which hold nothing of the rows, stay readable. An app that shares its store with
+  /// extensions needs it on iOS, which otherwise does not see that the file is a database and ends the app when it is
+  /// suspended.
+  public var plaintextHeader: Bool
+
+  /// An encryption.
+  public init(plaintextHeader: Bool = false) { self.plaintextHeader = plaintextHeader }
 }
 
 /// When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the last
@@ -189,8 +204,9 @@ extension Configuration {
       case .memory: nil
       }
     return InterocitorBindings.Configuration(
-      appName: appName, path: path, remotePath: remotePath, passphrase: passphrase, encrypted: encrypted,
-      credentials: credentials.map(CredentialBridge.init), biometrics: biometrics.map(BiometricBridge.init),
+      appName: appName, path: path,
+      storeEncryption: storeEncryption.map { .init(plaintextHeader: $0.plaintextHeader) }, remotePath: remotePath, passphrase: passphrase, encrypted: encrypted,
+      credentials: try engineCredentials(), biometrics: try engineBiometrics(),
       deviceId: deviceID, deviceName: deviceName, deviceType: deviceType, serverManaged: serverManaged,
       serverId: serverID, schema: try schema?.text(),
       schemaPolicy: schemaPolicy == .exact ? .exact : .migrate,

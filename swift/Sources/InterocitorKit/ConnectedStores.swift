@@ -23,6 +23,15 @@ public struct ConnectedStores: Sendable {
     try engine { try stores.put(record: text) }
   }
 
+  /// Puts all of these records, or none, as the JavaScript client keeps them, with the times that it gave them; gives
+  /// their number.
+  @discardableResult
+  public func importAll(_ records: [JSONObject]) throws -> Int {
+    let text = String(
+      decoding: try RowEncoder.operand(records, for: "connected stores").json, as: UTF8.self)
+    return Int(try engine { try stores.importAll(records: text) })
+  }
+
   /// Removes a record; tells whether it was there.
   @discardableResult
   public func remove(_ id: String) throws -> Bool {

@@ -30,8 +30,8 @@ extension StoredCredentials: CustomStringConvertible, CustomReflectable {
 
 /// A safe place for credentials: a keychain.
 ///
-/// Where it cannot be used now, throw an ``InterocitorError`` with ``InterocitorError/Code/credentialsUnavailable``; of any
-/// other error only the type is told. Methods are called from several tasks at once. They may block a thread; before iOS 18
+/// Where it cannot be used now, throw an ``InterocitorError`` with ``InterocitorError/Code/credentialsUnavailable``, where it
+/// is locked with ``InterocitorError/Code/credentialsLocked``; of any other error only the type is told. Methods are called from several tasks at once. They may block a thread; before iOS 18
 /// and macOS 15 it is one of the few that all tasks share, so hand what takes long to a queue of your own there.
 public protocol CredentialStore: Sendable {
   /// What was saved under a name.
@@ -45,12 +45,21 @@ public protocol CredentialStore: Sendable {
 /// The platform's biometrics: a key in secure hardware that only works while the user shows face or finger.
 ///
 /// Throw an ``InterocitorError`` with ``InterocitorError/Code/userCancelled``,
-/// ``InterocitorError/Code/biometricsUnavailable`` or ``InterocitorError/Code/credentialInvalidated``.
+/// ``InterocitorError/Code/biometricsUnavailable``, ``InterocitorError/Code/biometricsNotEnrolled``,
+/// ``InterocitorError/Code/biometricsLockedOut`` or ``InterocitorError/Code/credentialInvalidated``.
 public protocol BiometricPrompt: Sendable {
   /// Seals a secret, so that only ``unseal(_:reason:)`` on this device gives it back.
   func seal(_ secret: Data, reason: String) async throws -> Data
   /// Opens what was sealed.
   func unseal(_ sealed: Data, reason: String) async throws -> Data
+  /// What was sealed is not wanted any more, since the secret was sealed anew: a prompt that keeps something for it lets
+  /// go of that. Most keep nothing, and need not have this method.
+  func discard(_ sealed: Data) async throws
+}
+
+extension BiometricPrompt {
+  /// Nothing.
+  public func discard(_ sealed: Data) async throws {}
 }
 
 /// Credentials in memory, for tests and previews.
@@ -107,4 +116,6 @@ final class BiometricBridge: InterocitorBindings.BiometricPrompt {
   func unseal(sealed: Data, reason: String) async throws -> Data {
     try await asked { try await prompt.unseal(sealed, reason: reason) }
   }
+
+  func discard(sealed: Data) async throws { try await asked { try await prompt.discard(sealed) } }
 }

@@ -80,6 +80,14 @@ public enum Event: Hashable, Sendable {
   case remoteRepaired(generation: Int, foundGeneration: Int)
   /// The mailbox refused or failed; tried again after the wait.
   case remoteAccess(code: InterocitorError.Code, reason: String, retryIn: Duration)
+  /// A pairing code is ready to be scanned.
+  case pairingWaiting(intent: PairingIntent)
+  /// The other device of a pairing is there.
+  case pairingScanned(intent: PairingIntent)
+  /// The mesh's credential lies in the mailbox, for the other device alone.
+  case pairingSent(intent: PairingIntent)
+  /// The device that wanted the credential has it: both are done.
+  case pairingReceived(intent: PairingIntent)
   /// Anything else: the name and the whole event as JSON.
   case other(name: String, json: String)
 }
@@ -161,6 +169,10 @@ extension Event {
         .remoteRepaired(generation: Int(generation), foundGeneration: Int(foundGeneration))
       case .remoteAccess(let code, let reason, let retryInMs):
         .remoteAccess(code: .init(rawValue: code), reason: reason, retryIn: .milliseconds(retryInMs))
+      case .pairingWaiting(let intent): .pairingWaiting(intent: PairingIntent(intent))
+      case .pairingScanned(let intent): .pairingScanned(intent: PairingIntent(intent))
+      case .pairingSent(let intent): .pairingSent(intent: PairingIntent(intent))
+      case .pairingReceived(let intent): .pairingReceived(intent: PairingIntent(intent))
       case .other(let name, let json):
         .other(name: name, json: json)
       }

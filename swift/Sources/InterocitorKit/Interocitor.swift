@@ -83,6 +83,29 @@ public final class Interocitor: Sendable {
     try await InterocitorKit.engine { try await engine.disconnect() }
   }
 
+  // MARK: pairing
+
+  /// Begins to share this device's mesh with another device, which is to scan the ``Pairing/payload``.
+  public func pairShare(_ options: PairingOptions = PairingOptions()) async throws -> Pairing {
+    Pairing(try await cancellable { try await self.engine.pairShare(options: options.engine, cancel: $0) })
+  }
+
+  /// Asks to take part in the mesh of another device, which is to scan the ``Pairing/payload``. Not while connected; the
+  /// mailbox must be set.
+  public func pairJoin(_ options: PairingOptions = PairingOptions()) async throws -> Pairing {
+    Pairing(try await cancellable { try await self.engine.pairJoin(options: options.engine, cancel: $0) })
+  }
+
+  /// Takes part in the pairing that another device offers, in the part that is left: takes the mesh of a device that
+  /// shares, and gives this one's to a device that wants to join. The mailbox of this database is used, whatever the
+  /// payload says of one.
+  public func pairScan(_ payload: PairingPayload, _ options: PairingOptions = PairingOptions()) async throws -> Pairing {
+    Pairing(
+      try await cancellable {
+        try await self.engine.pairScan(payload: payload.engine, options: options.engine, cancel: $0)
+      })
+  }
+
   // MARK: exchanging
 
   /// Reads what is new in the mailbox; gives the number of changed rows.
@@ -306,6 +329,51 @@ public final class Interocitor: Sendable {
   /// opens it.
   public func setPassphrase(_ passphrase: String) throws {
     try InterocitorKit.engine { try engine.setPassphrase(passphrase: passphrase) }
+  }
+
+  /// The passphrases that others took the place of, oldest first.
+  public func supersededKeys() async throws -> [SupersededKey] {
+    try await InterocitorKit.engine { try await engine.supersededKeys() }.map(SupersededKey.init)
+  }
+
+  /// Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there, and
+  /// only then the two change places.
+  public func restoreSupersededKey(_ id: SupersededKey.ID) async throws {
+    try await InterocitorKit.engine { try await engine.restoreSupersededKey(id: id) }
+  }
+
+  /// Forgets such a passphrase for good; tells whether it was there.
+  @discardableResult
+  public func discardSupersededKey(_ id: SupersededKey.ID) async throws -> Bool {
+    try await InterocitorKit.engine { try await engine.discardSupersededKey(id: id) }
+  }
+
+  /// The passphrase in use with its mesh, as the JavaScript client keeps them: `{"passphrase","deviceId","meshId"}`. As
+  /// secret as the passphrase.
+  public func exportCredentials() throws -> String {
+    try InterocitorKit.engine { try engine.exportCredentials() }
+  }
+
+  /// Takes over what ``exportCredentials()`` or the JavaScript client wrote, from the next connect on, which checks it. The
+  /// device id stays this store's own.
+  public func importCredentials(_ json: String) throws {
+    try InterocitorKit.engine { try engine.importCredentials(json: json) }
+  }
+
+  /// The key in use, to be written down, printed or shown as a QR code.
+  public func recoveryKit() throws -> RecoveryKit {
+    RecoveryKit(try InterocitorKit.engine { try engine.recoveryKit() })
+  }
+
+  /// Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+  /// checked against the mesh there, and saved only when it opens it.
+  public func recover(_ text: String) throws {
+    try InterocitorKit.engine { try engine.recover(text: text) }
+  }
+
+  /// Whether there is a copy of the passphrase that ``restoreWithBiometrics(reason:)`` could open.
+  public func isSecuredWithBiometrics() async throws -> Bool {
+    try await InterocitorKit.engine { try await engine.isSecuredWithBiometrics() }
   }
 
   /// Keeps a copy of the passphrase that only biometrics open. The reason is shown to the user.

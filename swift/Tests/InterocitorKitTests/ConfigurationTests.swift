@@ -16,7 +16,7 @@ import Testing
   @Test func whatIsLeftOutIsAsTheInterfaceSays() throws {
     let given = try given(Configuration(appName: "todo", store: .memory, remotePath: nil))
     let wanted = [
-      "appName": "todo", "path": "nil", "remotePath": "nil", "passphrase": "nil", "encrypted": "true",
+      "appName": "todo", "path": "nil", "storeEncryption": "nil", "remotePath": "nil", "passphrase": "nil", "encrypted": "true",
       "credentials": "nil", "biometrics": "nil", "deviceId": "nil", "deviceName": "nil", "serverManaged": "false",
       "serverId": "server_relay_1", "schema": "nil", "schemaPolicy": "exact", "merge": "lastWriterWins",
       "mergeRules": "[]", "joinPolicy": "resetToRemote", "publish": "fullRows", "fullDurability": "false",

@@ -160,9 +160,10 @@ import Testing
 
     init(_ kept: StoredCredentials? = nil) { self.kept = kept }
 
-    func load(_ name: String) -> StoredCredentials? { kept }
-    func save(_ name: String, _ credentials: StoredCredentials) { kept = credentials }
-    func clear(_ name: String) { kept = nil }
+    // What the engine keeps besides goes under a name of its own.
+    func load(_ name: String) -> StoredCredentials? { name.hasSuffix(" keys") ? nil : kept }
+    func save(_ name: String, _ credentials: StoredCredentials) { if !name.hasSuffix(" keys") { kept = credentials } }
+    func clear(_ name: String) { if !name.hasSuffix(" keys") { kept = nil } }
     func setMesh(_ meshID: String?) { kept?.meshID = meshID }
   }
 

@@ -18,7 +18,8 @@ import Testing
 
   @Test(arguments: [
     "InterocitorProtocol", "TableProtocol", "QueryProtocol", "LiveQueryProtocol", "BatchProtocol", "StatusWatchProtocol",
-    "SubscriptionProtocol", "ConnectedStoresProtocol",
+    "SubscriptionProtocol", "ConnectedStoresProtocol", "PairingProtocol", "PairingPayloadProtocol", "RecoveryKitProtocol",
+    "QrCodeProtocol",
   ])
   func everyMethodOfTheInterfaceIsUsed(name: String) throws {
     let generated = sources.appendingPathComponent("InterocitorBindings/InterocitorBindings.swift")

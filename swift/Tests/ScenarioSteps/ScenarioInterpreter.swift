@@ -16,6 +16,7 @@ public actor ScenarioInterpreter {
   /// A handle stays after its shutdown, since it must answer `SHUT_DOWN`.
   private var handles: [String: Interocitor] = [:]
   private var isOpen: Set<String> = []
+  private var pairings: [String: ScenarioPairings] = [:]
 
   public init() {}
 
@@ -34,6 +35,7 @@ public actor ScenarioInterpreter {
   public func end() async throws {
     for name in isOpen.sorted() { try await handles[name]?.shutdown() }
     isOpen = []
+    pairings = [:]
   }
 
   private func answer(_ step: Step) async throws -> JSONValue {
@@ -46,6 +48,12 @@ public actor ScenarioInterpreter {
     }
     guard let db = handles[device] else { throw Fault.driver("device \(device) was never opened") }
     if try step.text("do") == "shutdown" { isOpen.remove(device) }
+    let what = try step.text("do")
+    if ScenarioPairings.steps.contains(what) {
+      let pairing = pairings[device] ?? ScenarioPairings()
+      pairings[device] = pairing
+      return try await pairing.play(what, step.members, db)
+    }
     return try await Self.answer(step, db)
   }
 

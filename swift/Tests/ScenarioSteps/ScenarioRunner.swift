@@ -40,9 +40,9 @@ public final class ScenarioRunner {
   private func play(_ step: JSONObject) async throws {
     var asked = step
     for name in ["expect", "error", "as", "why"] { asked[name] = nil }
-    if let name = step["idOf"]?.string { (asked["id"], asked["idOf"]) = (try keptValue(name), nil) }
-    if let name = step["passphraseOf"]?.string {
-      (asked["passphrase"], asked["passphraseOf"]) = (try keptValue(name), nil)
+    for argument in ["id", "passphrase", "payload", "code"] {
+      guard let name = step["\(argument)Of"]?.string else { continue }
+      (asked[argument], asked["\(argument)Of"]) = (try keptValue(name), nil)
     }
     let answer: JSONValue
     do throws(Fault) {

@@ -16,6 +16,7 @@ import dev.interocitor.ffi.MergeStrategy as FfiMergeStrategy
 import dev.interocitor.ffi.MeshConfiguration as FfiMeshConfiguration
 import dev.interocitor.ffi.Publish as FfiPublish
 import dev.interocitor.ffi.SchemaPolicy as FfiSchemaPolicy
+import dev.interocitor.ffi.StoreEncryption as FfiStoreEncryption
 
 /**
  * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
@@ -26,6 +27,13 @@ import dev.interocitor.ffi.SchemaPolicy as FfiSchemaPolicy
 public class Configuration(public val appName: String) {
     /** The store's file; made where it is missing, its folder is not. Null: in memory, gone with the database. */
     public var path: File? = null
+
+    /**
+     * How the local file is encrypted; null: not, and it is as safe as the device keeps it. Needs [credentials] for the
+     * key, and a native library that was built with it; otherwise `INVALID_ARGUMENT`. A file in another form is converted
+     * when it is opened.
+     */
+    public var storeEncryption: StoreEncryption? = null
 
     /** The mesh's folder in the mailbox, `/Todo`; null: local only. */
     public var remotePath: String? = null
@@ -114,10 +122,11 @@ public class Configuration(public val appName: String) {
     internal fun asFfi() = FfiConfiguration(
         appName = appName,
         path = path?.path,
+        storeEncryption = storeEncryption?.asFfi(),
         remotePath = remotePath,
         passphrase = passphrase,
         encrypted = encrypted,
-        credentials = credentials?.let(::ForeignCredentialStore),
+        credentials = credentials?.asFfi(),
         biometrics = biometrics?.let(::ForeignBiometricPrompt),
         deviceId = deviceId,
         deviceName = deviceName,
@@ -143,6 +152,16 @@ public class Configuration(public val appName: String) {
 
 private fun number(name: String, given: Int): UInt =
     if (given < 0) throw invalid("$name is below zero; give a number of 0 or more") else given.toUInt()
+
+/**
+ * How the local file is encrypted: as a whole, with a random key in the credential store.
+ *
+ * @property plaintextHeader whether the first 32 bytes, which hold nothing of the rows, stay readable: iOS needs it where
+ * an app shares its store with extensions.
+ */
+public data class StoreEncryption(val plaintextHeader: Boolean = false) {
+    internal fun asFfi() = FfiStoreEncryption(plaintextHeader)
+}
 
 /**
  * When a device compacts by itself: after a burst of batches, drawn by lot from all devices, or some time after the last

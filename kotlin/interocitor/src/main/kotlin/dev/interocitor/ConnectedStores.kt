@@ -2,6 +2,7 @@ package dev.interocitor
 
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.withContext
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonObject
 import dev.interocitor.ffi.ConnectedStores as FfiConnectedStores
@@ -16,6 +17,13 @@ public class ConnectedStores internal constructor(private val inner: FfiConnecte
 
     /** Puts a record with a text `id`. Stamps `createdAt` once and `updatedAt` each time. */
     public suspend fun put(record: JsonObject): Unit = call { put(record.toString().escapingLoneSurrogates()) }
+
+    /**
+     * Puts all of these records, or none, as the JavaScript client keeps them, with the times that it gave them; gives
+     * their number.
+     */
+    public suspend fun importAll(records: List<JsonObject>): Long =
+        call { importAll(JsonArray(records).toString().escapingLoneSurrogates()) }
 
     /** Removes a record; tells whether it was there. */
     public suspend fun remove(id: String): Boolean = call { remove(id) }

@@ -1,5 +1,7 @@
 package dev.interocitor
 
+import dev.interocitor.ffi.fileCredentials
+import java.io.File
 import dev.interocitor.ffi.BiometricPrompt as FfiBiometricPrompt
 import dev.interocitor.ffi.CredentialStore as FfiCredentialStore
 import dev.interocitor.ffi.StoredCredentials as FfiStoredCredentials
@@ -51,7 +53,45 @@ public interface BiometricPrompt {
 
     /** Opens what was sealed. `reason` is shown to the user. */
     public suspend fun unseal(sealed: ByteArray, reason: String): ByteArray
+
+    /**
+     * What was sealed is not wanted any more, since the secret was sealed anew: a prompt that keeps something for it lets
+     * go of that.
+     */
+    public suspend fun discard(sealed: ByteArray) {}
 }
+
+/**
+ * Credentials in one file under a master passphrase, for servers and CI. The passphrase is stretched by Argon2id, the
+ * content encrypted; who has the file can guess at a short one, so let a generator make it.
+ *
+ * @param file it is made by the first save; its folder must be there.
+ * @throws InterocitorException.Rejected with `INVALID_ARGUMENT` for an empty master passphrase. A wrong one is found by
+ * the first use: `MASTER_PASSPHRASE_WRONG`.
+ */
+public class FileCredentials(file: File, masterPassphrase: String) : CredentialStore {
+    internal val inner: FfiCredentialStore = run {
+        Native.load()
+        engineNow { fileCredentials(file.path, masterPassphrase) }
+    }
+
+    override suspend fun load(name: String): StoredCredentials? =
+        engine { inner.load(name) }?.run { StoredCredentials(passphrase, deviceId, meshId, sealed) }
+
+    override suspend fun save(name: String, credentials: StoredCredentials) {
+        engine { inner.save(name, credentials.run { FfiStoredCredentials(passphrase, deviceId, meshId, sealed) }) }
+    }
+
+    override suspend fun clear(name: String) {
+        engine { inner.clear(name) }
+    }
+
+    override fun toString(): String = "FileCredentials"
+}
+
+/** The engine uses its own stores itself. */
+internal fun CredentialStore.asFfi(): FfiCredentialStore =
+    if (this is FileCredentials) inner else ForeignCredentialStore(this)
 
 internal class ForeignCredentialStore(private val store: CredentialStore) : FfiCredentialStore {
     override suspend fun load(name: String): FfiStoredCredentials? = appWork("the credential store") {
@@ -71,4 +111,6 @@ internal class ForeignBiometricPrompt(private val prompt: BiometricPrompt) : Ffi
 
     override suspend fun unseal(sealed: ByteArray, reason: String): ByteArray =
         appWork("the biometric prompt") { prompt.unseal(sealed, reason) }
+
+    override suspend fun discard(sealed: ByteArray) = appWork("the biometric prompt") { prompt.discard(sealed) }
 }

@@ -306,6 +306,34 @@ public sealed interface Event {
     public data class RemoteAccess(val code: String, val reason: String, val retryIn: Duration) : Event
 
     /**
+     * A pairing code is ready to be scanned.
+     *
+     * @property intent what the device that shows the code wants.
+     */
+    public data class PairingWaiting(val intent: PairingIntent) : Event
+
+    /**
+     * The other device of a pairing is there.
+     *
+     * @property intent what the device that shows the code wants.
+     */
+    public data class PairingScanned(val intent: PairingIntent) : Event
+
+    /**
+     * The mesh's credential lies in the mailbox, for the other device alone.
+     *
+     * @property intent what the device that shows the code wants.
+     */
+    public data class PairingSent(val intent: PairingIntent) : Event
+
+    /**
+     * The device that wanted the credential has it: both are done.
+     *
+     * @property intent what the device that shows the code wants.
+     */
+    public data class PairingReceived(val intent: PairingIntent) : Event
+
+    /**
      * Anything else: the name and the whole event as JSON.
      *
      * @property name the name of the event.
@@ -352,5 +380,9 @@ internal fun FfiEvent.asPublic(): Event = when (this) {
     is FfiEvent.RemoteWithheld -> Event.RemoteWithheld(path, device, first, last)
     is FfiEvent.RemoteRepaired -> Event.RemoteRepaired(generation, foundGeneration)
     is FfiEvent.RemoteAccess -> Event.RemoteAccess(code, reason, retryInMs.milliseconds)
+    is FfiEvent.PairingWaiting -> Event.PairingWaiting(intent.asPublic())
+    is FfiEvent.PairingScanned -> Event.PairingScanned(intent.asPublic())
+    is FfiEvent.PairingSent -> Event.PairingSent(intent.asPublic())
+    is FfiEvent.PairingReceived -> Event.PairingReceived(intent.asPublic())
     is FfiEvent.Other -> Event.Other(name, json)
 }

@@ -308,6 +308,74 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
         withContext(Dispatchers.IO) { engine { inner.setPassphrase(passphrase) } }
     }
 
+    /** The passphrases that others took the place of, oldest first. */
+    public suspend fun supersededKeys(): List<SupersededKey> = engine { inner.supersededKeys() }.map { it.asPublic() }
+
+    /**
+     * Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there,
+     * and only then the two change places.
+     *
+     * @param id its id, as [supersededKeys] tells it.
+     */
+    public suspend fun restoreSupersededKey(id: String) {
+        engine { inner.restoreSupersededKey(id) }
+    }
+
+    /**
+     * Forgets such a passphrase for good; tells whether it was there.
+     *
+     * @param id its id, as [supersededKeys] tells it.
+     */
+    public suspend fun discardSupersededKey(id: String): Boolean = engine { inner.discardSupersededKey(id) }
+
+    /**
+     * The passphrase in use with its mesh, as the JavaScript client keeps them: `{"passphrase","deviceId","meshId"}`. As
+     * secret as the passphrase.
+     */
+    public suspend fun exportCredentials(): String = withContext(Dispatchers.IO) { engine { inner.exportCredentials() } }
+
+    /**
+     * Takes over what [exportCredentials] or the JavaScript client wrote, from the next connect on, which checks it. The
+     * device id stays this store's own.
+     */
+    public suspend fun importCredentials(json: String) {
+        withContext(Dispatchers.IO) { engine { inner.importCredentials(json) } }
+    }
+
+    /** The key in use, to be written down, printed or shown as a QR code. */
+    public suspend fun recoveryKit(): RecoveryKit =
+        RecoveryKit(withContext(Dispatchers.IO) { engine { inner.recoveryKit() } })
+
+    /**
+     * Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+     * checked against the mesh there, and saved only when it opens it.
+     */
+    public suspend fun recover(text: String) {
+        withContext(Dispatchers.IO) { engine { inner.recover(text) } }
+    }
+
+    /** Begins to share this device's mesh with another device, which is to scan the [Pairing.payload]. */
+    public suspend fun pairShare(options: PairingOptions = PairingOptions()): Pairing =
+        Pairing(engine { inner.pairShare(options.asFfi()) })
+
+    /**
+     * Asks to take part in the mesh of another device, which is to scan the [Pairing.payload]. Not while connected; the
+     * mailbox must be set.
+     */
+    public suspend fun pairJoin(options: PairingOptions = PairingOptions()): Pairing =
+        Pairing(engine { inner.pairJoin(options.asFfi()) })
+
+    /**
+     * Takes part in the pairing that another device offers, in the part that is left: takes the mesh of a device that
+     * shares, and gives this one's to a device that wants to join. The mailbox of this database is used, whatever the
+     * payload says of one.
+     */
+    public suspend fun pairScan(payload: PairingPayload, options: PairingOptions = PairingOptions()): Pairing =
+        Pairing(engine { inner.pairScan(payload.inner, options.asFfi()) })
+
+    /** Whether there is a copy of the passphrase that [restoreWithBiometrics] could open. */
+    public suspend fun isSecuredWithBiometrics(): Boolean = engine { inner.isSecuredWithBiometrics() }
+
     /** Keeps a copy of the passphrase that only biometrics open. `reason` is shown to the user. */
     public suspend fun secureWithBiometrics(reason: String) {
         engine { inner.secureWithBiometrics(reason) }

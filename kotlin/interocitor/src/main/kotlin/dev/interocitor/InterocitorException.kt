@@ -42,8 +42,8 @@ public sealed class InterocitorException(
         InterocitorException(code, reason, isRetryable, cause)
 
     /**
-     * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`, and
-     * `DECODE` as [Decode].
+     * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
+     * `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, and `DECODE` as [Decode].
      */
     public open class Rejected(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
@@ -175,7 +175,7 @@ public object ErrorCode {
     /** The other device did not do its part of a pairing in time. */
     public const val PAIRING_TIMEOUT: String = "PAIRING_TIMEOUT"
 
-    /** The user dismissed a prompt. */
+    /** The user dismissed a prompt, or ended a pairing. */
     public const val USER_CANCELLED: String = "USER_CANCELLED"
 
     /** The call was cancelled. */

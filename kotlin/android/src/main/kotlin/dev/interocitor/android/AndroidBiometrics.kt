@@ -98,7 +98,7 @@ public class AndroidBiometrics internal constructor(
     }
 
     /** Removes the key of what was sealed, which nothing opens any more. Does nothing where it is gone already. */
-    public suspend fun discard(sealed: ByteArray) {
+    override suspend fun discard(sealed: ByteArray) {
         val id = idOf(sealed) ?: return
         withContext(Dispatchers.IO) { key(id).use { it.delete() } }
     }

@@ -666,9 +666,12 @@ internal interface UniffiForeignFutureCompleteVoid : com.sun.jna.Callback {
     fun callback(`callbackData`: Long,`result`: UniffiForeignFutureResultVoid.UniffiByValue,)
 }
 internal interface UniffiCallbackInterfaceBiometricPromptMethod0 : com.sun.jna.Callback {
-    fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+    fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfaceBiometricPromptMethod1 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
+internal interface UniffiCallbackInterfaceBiometricPromptMethod2 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfaceCredentialStoreMethod0 : com.sun.jna.Callback {
@@ -722,23 +725,26 @@ internal interface UniffiCallbackInterfaceStorageAdapterMethod9 : com.sun.jna.Ca
 internal interface UniffiCallbackInterfaceTokenProviderMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`rejected`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
-@Structure.FieldOrder("uniffiFree", "uniffiClone", "seal", "unseal")
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "discard", "seal", "unseal")
 internal open class UniffiVTableCallbackInterfaceBiometricPrompt(
     @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
     @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
-    @JvmField internal var `seal`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
-    @JvmField internal var `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
+    @JvmField internal var `discard`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
+    @JvmField internal var `seal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
+    @JvmField internal var `unseal`: UniffiCallbackInterfaceBiometricPromptMethod2? = null,
 ) : Structure() {
     class UniffiByValue(
         `uniffiFree`: UniffiCallbackInterfaceFree? = null,
         `uniffiClone`: UniffiCallbackInterfaceClone? = null,
-        `seal`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
-        `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
-    ): UniffiVTableCallbackInterfaceBiometricPrompt(`uniffiFree`,`uniffiClone`,`seal`,`unseal`,), Structure.ByValue
+        `discard`: UniffiCallbackInterfaceBiometricPromptMethod0? = null,
+        `seal`: UniffiCallbackInterfaceBiometricPromptMethod1? = null,
+        `unseal`: UniffiCallbackInterfaceBiometricPromptMethod2? = null,
+    ): UniffiVTableCallbackInterfaceBiometricPrompt(`uniffiFree`,`uniffiClone`,`discard`,`seal`,`unseal`,), Structure.ByValue
 
    internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceBiometricPrompt) {
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
+        `discard` = other.`discard`
         `seal` = other.`seal`
         `unseal` = other.`unseal`
     }
@@ -918,6 +924,12 @@ internal object IntegrityCheckingUniffiLib {
     internal fun ensureInitialized() = Unit
     external fun uniffi_interocitor_ffi_checksum_func_describe_failure(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_func_file_credentials(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_func_keychain_biometrics(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_func_keychain_credentials(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_func_library_version(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_func_set_aside_store(
@@ -936,6 +948,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_batch_row(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_discard(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_seal(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_biometricprompt_unseal(
@@ -945,6 +959,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_canceltoken_is_cancelled(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_connectedstores_get(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_connectedstores_import_all(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_connectedstores_list(
     ): Int
@@ -984,17 +1000,31 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_discard_superseded_key(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_disconnect(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_doctor(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_dump(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_flush(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_join(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_pair_join(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_pair_scan(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_pair_share(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_poke(
     ): Int
@@ -1004,7 +1034,13 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_recover(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_superseded_key(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics(
     ): Int
@@ -1030,6 +1066,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_subscribe(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_superseded_keys(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_suspend(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_sync(
@@ -1054,11 +1092,49 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_mergefunction_merge(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairing_cancel(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairing_code(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairing_complete(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairing_payload(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairing_sends(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_adapter_config(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_encode(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_intent(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_qrcode_modules(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_qrcode_size(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_qrcode_to_png(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_qrcode_to_svg(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_query_count(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_query_observe(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_query_rows(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_is_word(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_passphrase(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_qr(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_quiz(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_text(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_recoverykit_words(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_statuswatch_cancel(
     ): Int
@@ -1114,6 +1190,12 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_qrcode_new(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_recoverykit_parse(
+    ): Int
     external fun ffi_interocitor_ffi_uniffi_contract_version(
     ): Int
 
@@ -1163,6 +1245,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_init_callback_vtable_biometricprompt(`vtable`: UniffiVTableCallbackInterfaceBiometricPrompt,
     ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_biometricprompt_discard(`ptr`: Long,`sealed`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_biometricprompt_seal(`ptr`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_biometricprompt_unseal(`ptr`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,
@@ -1183,6 +1267,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_connectedstores_get(`ptr`: Long,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_connectedstores_import_all(`ptr`: Long,`records`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_connectedstores_list(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_connectedstores_put(`ptr`: Long,`record`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -1239,17 +1325,31 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_discard_quarantined(`ptr`: Long,`name`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_discard_superseded_key(`ptr`: Long,`id`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_disconnect(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_doctor(`ptr`: Long,`mends`: Byte,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_dump(`ptr`: Long,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_interocitor_flush(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_get_passphrase(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(`ptr`: Long,`json`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics(`ptr`: Long,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_join(`ptr`: Long,`mesh`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_pair_join(`ptr`: Long,`options`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_pair_scan(`ptr`: Long,`payload`: Long,`options`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_pair_share(`ptr`: Long,`options`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_poke(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -1259,7 +1359,13 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_rebuild_remote(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_recover(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(`ptr`: Long,`name`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_superseded_key(`ptr`: Long,`id`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_with_biometrics(`ptr`: Long,`reason`: RustBuffer.ByValue,
     ): Long
@@ -1284,6 +1390,8 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_interocitor_status(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_subscribe(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_superseded_keys(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_suspend(`ptr`: Long,
     ): Long
@@ -1337,6 +1445,48 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_mergefunction_merge(`ptr`: Long,`conflicts`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_clone_pairing(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_pairing(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_pairing_cancel(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_pairing_code(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_pairing_complete(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_pairing_payload(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_pairing_sends(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Byte
+    external fun uniffi_interocitor_ffi_fn_clone_pairingpayload(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_pairingpayload(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_constructor_pairingpayload_parse(`scanned`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_pairingpayload_adapter_config(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_pairingpayload_encode(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_pairingpayload_intent(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(`ptr`: Long,`base`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_clone_qrcode(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_qrcode(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_constructor_qrcode_new(`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_qrcode_modules(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_qrcode_size(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Int
+    external fun uniffi_interocitor_ffi_fn_method_qrcode_to_png(`ptr`: Long,`scale`: Int,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_qrcode_to_svg(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_clone_query(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_query(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1347,6 +1497,24 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_query_rows(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_recoverykit(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_recoverykit(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_constructor_recoverykit_parse(`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_is_word(`ptr`: Long,`number`: Int,`answer`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Byte
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_passphrase(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_qr(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_quiz(`ptr`: Long,`count`: Int,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_text(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_recoverykit_words(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_clone_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1419,6 +1587,12 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_func_describe_failure(`failure`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_func_file_credentials(`path`: RustBuffer.ByValue,`masterPassphrase`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_func_keychain_biometrics(`service`: RustBuffer.ByValue,`accessGroup`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_func_keychain_credentials(`service`: RustBuffer.ByValue,`accessGroup`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_func_library_version(uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_func_set_aside_store(`path`: RustBuffer.ByValue,
@@ -1547,6 +1721,15 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_func_describe_failure() and 0xFFFF) != 52609) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_func_file_credentials() and 0xFFFF) != 31177) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_func_keychain_biometrics() and 0xFFFF) != 39770) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_func_keychain_credentials() and 0xFFFF) != 3503) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_func_library_version() and 0xFFFF) != 4656) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1574,6 +1757,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_batch_row() and 0xFFFF) != 14669) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_discard() and 0xFFFF) != 64266) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_biometricprompt_seal() and 0xFFFF) != 29765) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1587,6 +1773,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_connectedstores_get() and 0xFFFF) != 19003) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_connectedstores_import_all() and 0xFFFF) != 36017) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_connectedstores_list() and 0xFFFF) != 4703) {
@@ -1646,6 +1835,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_discard_quarantined() and 0xFFFF) != 9949) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_discard_superseded_key() and 0xFFFF) != 54269) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_disconnect() and 0xFFFF) != 25874) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1655,13 +1847,31 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_dump() and 0xFFFF) != 26337) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials() and 0xFFFF) != 60444) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_flush() and 0xFFFF) != 34301) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase() and 0xFFFF) != 1667) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials() and 0xFFFF) != 570) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics() and 0xFFFF) != 8198) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_join() and 0xFFFF) != 1904) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pair_join() and 0xFFFF) != 59872) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pair_scan() and 0xFFFF) != 18260) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pair_share() and 0xFFFF) != 34119) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_poke() and 0xFFFF) != 27836) {
@@ -1676,7 +1886,16 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_rebuild_remote() and 0xFFFF) != 53629) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_recover() and 0xFFFF) != 15236) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit() and 0xFFFF) != 35646) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() and 0xFFFF) != 47630) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_superseded_key() and 0xFFFF) != 10536) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics() and 0xFFFF) != 40682) {
@@ -1715,6 +1934,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_subscribe() and 0xFFFF) != 22946) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_superseded_keys() and 0xFFFF) != 45606) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_suspend() and 0xFFFF) != 38641) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1751,6 +1973,45 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_mergefunction_merge() and 0xFFFF) != 46806) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairing_cancel() and 0xFFFF) != 16005) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairing_code() and 0xFFFF) != 22775) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairing_complete() and 0xFFFF) != 42100) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairing_payload() and 0xFFFF) != 56919) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairing_sends() and 0xFFFF) != 3752) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairingpayload_adapter_config() and 0xFFFF) != 43841) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairingpayload_encode() and 0xFFFF) != 8024) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairingpayload_intent() and 0xFFFF) != 13492) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url() and 0xFFFF) != 10600) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_qrcode_modules() and 0xFFFF) != 30097) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_qrcode_size() and 0xFFFF) != 52850) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_qrcode_to_png() and 0xFFFF) != 41166) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_qrcode_to_svg() and 0xFFFF) != 38188) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_query_count() and 0xFFFF) != 37418) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1758,6 +2019,24 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_query_rows() and 0xFFFF) != 43294) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_is_word() and 0xFFFF) != 35507) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_passphrase() and 0xFFFF) != 16645) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_qr() and 0xFFFF) != 1902) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_quiz() and 0xFFFF) != 58980) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_text() and 0xFFFF) != 45318) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_words() and 0xFFFF) != 20603) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() and 0xFFFF) != 40220) {
@@ -1839,6 +2118,15 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav() and 0xFFFF) != 12669) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse() and 0xFFFF) != 34804) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_qrcode_new() and 0xFFFF) != 62230) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_recoverykit_parse() and 0xFFFF) != 38900) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
 }
@@ -2797,9 +3085,15 @@ public object FfiConverterTypeBatch: FfiConverter<Batch, Long> {
 
 /**
  * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
- * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`,
+ * `BIOMETRICS_LOCKED_OUT` or `CREDENTIAL_INVALIDATED`.
  */
 public interface BiometricPrompt {
+    
+    /**
+     * What was sealed is not wanted any more, since the secret was sealed anew: let go of what is kept for it.
+     */
+    suspend fun `discard`(`sealed`: kotlin.ByteArray)
     
     /**
      * Seals a secret, so that only `unseal` on this device gives it back.
@@ -2816,7 +3110,8 @@ public interface BiometricPrompt {
 
 /**
  * The platform's biometrics: a key in secure hardware that only works while the user shows face or finger, and the
- * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE` or `CREDENTIAL_INVALIDATED`.
+ * prompt that asks for it. Throw `USER_CANCELLED`, `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`,
+ * `BIOMETRICS_LOCKED_OUT` or `CREDENTIAL_INVALIDATED`.
  */
 open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 {
@@ -2921,6 +3216,32 @@ open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 
     
     /**
+     * What was sealed is not wanted any more, since the secret was sealed anew: let go of what is kept for it.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `discard`(`sealed`: kotlin.ByteArray) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_biometricprompt_discard(
+                uniffiHandle,
+                
+        FfiConverterByteArray.lower(`sealed`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Seals a secret, so that only `unseal` on this device gives it back.
      */
     @Throws(Failure::class)
@@ -2989,7 +3310,39 @@ open class BiometricPromptImpl: Disposable, AutoCloseable, BiometricPrompt
 
 // Put the implementation in an object so we don't pollute the top-level namespace
 internal object uniffiCallbackInterfaceBiometricPrompt {
-    internal object `seal`: UniffiCallbackInterfaceBiometricPromptMethod0 {
+    internal object `discard`: UniffiCallbackInterfaceBiometricPromptMethod0 {
+        override fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypeBiometricPrompt.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`discard`(
+                    FfiConverterByteArray.lift(`sealed`),
+                )
+            }
+            val uniffiHandleSuccess = { _: Unit ->
+                val uniffiResult = UniffiForeignFutureResultVoid.UniffiByValue(
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid.UniffiByValue(
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: Failure -> FfiConverterTypeFailure.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+    internal object `seal`: UniffiCallbackInterfaceBiometricPromptMethod1 {
         override fun callback(`uniffiHandle`: Long,`secret`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
             val uniffiObj = FfiConverterTypeBiometricPrompt.handleMap.get(uniffiHandle)
             val makeCall = suspend { ->
@@ -3024,7 +3377,7 @@ internal object uniffiCallbackInterfaceBiometricPrompt {
             )
         }
     }
-    internal object `unseal`: UniffiCallbackInterfaceBiometricPromptMethod1 {
+    internal object `unseal`: UniffiCallbackInterfaceBiometricPromptMethod2 {
         override fun callback(`uniffiHandle`: Long,`sealed`: RustBuffer.ByValue,`reason`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
             val uniffiObj = FfiConverterTypeBiometricPrompt.handleMap.get(uniffiHandle)
             val makeCall = suspend { ->
@@ -3075,6 +3428,7 @@ internal object uniffiCallbackInterfaceBiometricPrompt {
     internal var vtable = UniffiVTableCallbackInterfaceBiometricPrompt.UniffiByValue(
         uniffiFree,
         uniffiClone,
+        `discard`,
         `seal`,
         `unseal`,
     )
@@ -3526,6 +3880,12 @@ public interface ConnectedStoresInterface {
     fun `get`(`id`: kotlin.String): kotlin.String?
     
     /**
+     * Puts every record of a JSON array, which is how the JavaScript client keeps them, with the times that it gave them.
+     * All of them or none; gives their number.
+     */
+    fun `importAll`(`records`: kotlin.String): kotlin.Long
+    
+    /**
      * All records, JSON objects, by id.
      */
     fun `list`(): List<kotlin.String>
@@ -3659,6 +4019,25 @@ open class ConnectedStores: Disposable, AutoCloseable, ConnectedStoresInterface
         it,
         
         FfiConverterString.lower(`id`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Puts every record of a JSON array, which is how the JavaScript client keeps them, with the times that it gave them.
+     * All of them or none; gives their number.
+     */
+    @Throws(Failure::class)override fun `importAll`(`records`: kotlin.String): kotlin.Long {
+            return FfiConverterLong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_connectedstores_import_all(
+        it,
+        
+        FfiConverterString.lower(`records`),_status)
 }
     }
     )
@@ -3853,7 +4232,7 @@ public object FfiConverterTypeConnectedStores: FfiConverter<ConnectedStores, Lon
 
 /**
  * A safe place for credentials: a keychain. Where it cannot be used now, throw a `Credential` failure with the code
- * `CREDENTIALS_UNAVAILABLE`.
+ * `CREDENTIALS_UNAVAILABLE`; where it is locked, `CREDENTIALS_LOCKED`.
  */
 public interface CredentialStore {
     
@@ -3877,7 +4256,7 @@ public interface CredentialStore {
 
 /**
  * A safe place for credentials: a keychain. Where it cannot be used now, throw a `Credential` failure with the code
- * `CREDENTIALS_UNAVAILABLE`.
+ * `CREDENTIALS_UNAVAILABLE`; where it is locked, `CREDENTIALS_LOCKED`.
  */
 open class CredentialStoreImpl: Disposable, AutoCloseable, CredentialStore
 {
@@ -4743,6 +5122,11 @@ public interface InterocitorInterface {
     suspend fun `discardQuarantined`(`name`: kotlin.String)
     
     /**
+     * Forgets such a passphrase for good; tells whether it was there.
+     */
+    suspend fun `discardSupersededKey`(`id`: kotlin.String): kotlin.Boolean
+    
+    /**
      * Ends the connection. What was written stays and is published after the next connect.
      */
     suspend fun `disconnect`()
@@ -4761,6 +5145,12 @@ public interface InterocitorInterface {
     suspend fun `dump`(): kotlin.String
     
     /**
+     * The passphrase in use with its mesh, as the JavaScript client keeps them:
+     * `{"passphrase","deviceId","meshId"}`. Secret.
+     */
+    fun `exportCredentials`(): kotlin.String
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
     suspend fun `flush`(`cancel`: CancelToken? = null): kotlin.Long
@@ -4772,9 +5162,37 @@ public interface InterocitorInterface {
     fun `getPassphrase`(): kotlin.String?
     
     /**
+     * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
+     * The device id stays this store's own.
+     */
+    fun `importCredentials`(`json`: kotlin.String)
+    
+    /**
+     * Whether there is a copy that `restore_with_biometrics` could open.
+     */
+    suspend fun `isSecuredWithBiometrics`(): kotlin.Boolean
+    
+    /**
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     suspend fun `join`(`mesh`: MeshConfiguration, `cancel`: CancelToken? = null): Connection
+    
+    /**
+     * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
+     */
+    suspend fun `pairJoin`(`options`: PairingOptions, `cancel`: CancelToken? = null): Pairing
+    
+    /**
+     * Takes part in the pairing that another device offers, in the part that is left: it takes the mesh of a device that
+     * shares, and gives this one's to a device that wants to join. The mailbox of this handle is used, whatever the
+     * payload says of one.
+     */
+    suspend fun `pairScan`(`payload`: PairingPayload, `options`: PairingOptions, `cancel`: CancelToken? = null): Pairing
+    
+    /**
+     * Begins to share this device's mesh with another device, which is to scan the payload.
+     */
+    suspend fun `pairShare`(`options`: PairingOptions, `cancel`: CancelToken? = null): Pairing
     
     /**
      * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
@@ -4798,10 +5216,27 @@ public interface InterocitorInterface {
     suspend fun `rebuildRemote`(`cancel`: CancelToken? = null): Connection
     
     /**
+     * Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+     * checked against the mesh there, and saved only when it opens it.
+     */
+    fun `recover`(`text`: kotlin.String)
+    
+    /**
+     * The key in use, to be written down, printed or shown as a QR code.
+     */
+    fun `recoveryKit`(): RecoveryKit
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
     suspend fun `restoreQuarantined`(`name`: kotlin.String)
+    
+    /**
+     * Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there,
+     * and only then the two change places.
+     */
+    suspend fun `restoreSupersededKey`(`id`: kotlin.String)
     
     /**
      * Takes the passphrase from the copy that biometrics open. `reason` is shown to the user.
@@ -4868,6 +5303,11 @@ public interface InterocitorInterface {
      * Subscribes a listener to everything that happens from now on, until the subscription is cancelled or gone.
      */
     fun `subscribe`(`listener`: EventListener): Subscription
+    
+    /**
+     * The passphrases that others took the place of, oldest first: what they opened may still be wanted.
+     */
+    suspend fun `supersededKeys`(): List<SupersededKey>
     
     /**
      * Lets go of every file and lock, so that the operating system may freeze the app. Returns when no lock is
@@ -5274,6 +5714,31 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Forgets such a passphrase for good; tells whether it was there.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `discardSupersededKey`(`id`: kotlin.String) : kotlin.Boolean {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_discard_superseded_key(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`id`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_i8(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_i8(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_i8(future) },
+        // lift function
+        { FfiConverterBoolean.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Ends the connection. What was written stays and is published after the next connect.
      */
     @Throws(Failure::class)
@@ -5352,6 +5817,24 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * The passphrase in use with its mesh, as the JavaScript client keeps them:
+     * `{"passphrase","deviceId","meshId"}`. Secret.
+     */
+    @Throws(Failure::class)override fun `exportCredentials`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
     @Throws(Failure::class)
@@ -5394,6 +5877,48 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
+     * The device id stays this store's own.
+     */
+    @Throws(Failure::class)override fun `importCredentials`(`json`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(
+        it,
+        
+        FfiConverterString.lower(`json`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Whether there is a copy that `restore_with_biometrics` could open.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `isSecuredWithBiometrics`() : kotlin.Boolean {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_i8(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_i8(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_i8(future) },
+        // lift function
+        { FfiConverterBoolean.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     @Throws(Failure::class)
@@ -5413,6 +5938,87 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
         { FfiConverterTypeConnection.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `pairJoin`(`options`: PairingOptions, `cancel`: CancelToken?) : Pairing {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_pair_join(
+                uniffiHandle,
+                
+        FfiConverterTypePairingOptions.lower(`options`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypePairing.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Takes part in the pairing that another device offers, in the part that is left: it takes the mesh of a device that
+     * shares, and gives this one's to a device that wants to join. The mailbox of this handle is used, whatever the
+     * payload says of one.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `pairScan`(`payload`: PairingPayload, `options`: PairingOptions, `cancel`: CancelToken?) : Pairing {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_pair_scan(
+                uniffiHandle,
+                
+        FfiConverterTypePairingPayload.lower(`payload`),
+        FfiConverterTypePairingOptions.lower(`options`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypePairing.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Begins to share this device's mesh with another device, which is to scan the payload.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `pairShare`(`options`: PairingOptions, `cancel`: CancelToken?) : Pairing {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_pair_share(
+                uniffiHandle,
+                
+        FfiConverterTypePairingOptions.lower(`options`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypePairing.lift(it) },
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -5510,6 +6116,41 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Uses the key of a recovery kit from the next connect on: its text, the content of its QR code, or its words. It is
+     * checked against the mesh there, and saved only when it opens it.
+     */
+    @Throws(Failure::class)override fun `recover`(`text`: kotlin.String)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_recover(
+        it,
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * The key in use, to be written down, printed or shown as a QR code.
+     */
+    @Throws(Failure::class)override fun `recoveryKit`(): RecoveryKit {
+            return FfiConverterTypeRecoveryKit.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
@@ -5522,6 +6163,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
                 uniffiHandle,
                 
         FfiConverterString.lower(`name`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Uses such a passphrase from the next connect on, which must lead to the mesh that it was of. It is checked there,
+     * and only then the two change places.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `restoreSupersededKey`(`id`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_restore_superseded_key(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`id`),
             )
         },
         { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
@@ -5813,6 +6481,30 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * The passphrases that others took the place of, oldest first: what they opened may still be wanted.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `supersededKeys`() : List<SupersededKey> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_superseded_keys(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeSupersededKey.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -7415,6 +8107,1082 @@ public object FfiConverterTypeMergeFunction: FfiConverter<MergeFunction, Long> {
 
 
 /**
+ * One pairing with another device. Gone with its last reference.
+ */
+public interface PairingInterface {
+    
+    /**
+     * Ends it, for instance because the codes differ. Calls under way and later ones answer `USER_CANCELLED` or
+     * `PAIRING_REJECTED`. What the other device has not taken yet is taken back.
+     */
+    suspend fun `cancel`()
+    
+    /**
+     * Waits until the other device is there, and gives the code that both devices show then, `1234 5678 9012`. People
+     * compare them: if they differ, another device has taken the place of theirs.
+     */
+    suspend fun `code`(`cancel`: CancelToken? = null): kotlin.String
+    
+    /**
+     * Gives the mesh to the other device, or takes it from there: the codes were compared. What was taken is used from
+     * the next connect on, which proves it and saves it. Giving up this wait ends nothing but the wait.
+     */
+    suspend fun `complete`(`cancel`: CancelToken? = null): Paired
+    
+    /**
+     * What the other device is to scan, or what this one has scanned.
+     */
+    fun `payload`(): PairingPayload
+    
+    /**
+     * Whether this device gives its mesh; else it gets one.
+     */
+    fun `sends`(): kotlin.Boolean
+    
+    companion object
+}
+
+/**
+ * One pairing with another device. Gone with its last reference.
+ */
+open class Pairing: Disposable, AutoCloseable, PairingInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_pairing(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_pairing(handle, status)
+        }
+    }
+
+    
+    /**
+     * Ends it, for instance because the codes differ. Calls under way and later ones answer `USER_CANCELLED` or
+     * `PAIRING_REJECTED`. What the other device has not taken yet is taken back.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `cancel`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_pairing_cancel(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Waits until the other device is there, and gives the code that both devices show then, `1234 5678 9012`. People
+     * compare them: if they differ, another device has taken the place of theirs.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `code`(`cancel`: CancelToken?) : kotlin.String {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_pairing_code(
+                uniffiHandle,
+                
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterString.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Gives the mesh to the other device, or takes it from there: the codes were compared. What was taken is used from
+     * the next connect on, which proves it and saves it. Giving up this wait ends nothing but the wait.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `complete`(`cancel`: CancelToken?) : Paired {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_pairing_complete(
+                uniffiHandle,
+                
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypePaired.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * What the other device is to scan, or what this one has scanned.
+     */override fun `payload`(): PairingPayload {
+            return FfiConverterTypePairingPayload.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairing_payload(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Whether this device gives its mesh; else it gets one.
+     */override fun `sends`(): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairing_sends(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePairing: FfiConverter<Pairing, Long> {
+    override fun lower(value: Pairing): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): Pairing {
+        return Pairing(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): Pairing {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: Pairing) = 8UL
+
+    override fun write(value: Pairing, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * What a QR code or a pair link holds. Whoever has it may take part in the pairing: it is for the eyes of the two
+ * devices only, and good for one pairing within the timeout.
+ */
+public interface PairingPayloadInterface {
+    
+    /**
+     * How the other device says that the mailbox is reached, as JSON of its kind of mailbox. Unproven: the engine never
+     * follows it. Show it, and use it only if the user knows the place.
+     */
+    fun `adapterConfig`(): kotlin.String?
+    
+    /**
+     * The text for a QR code.
+     */
+    fun `encode`(): kotlin.String
+    
+    /**
+     * What the device that shows it wants.
+     */
+    fun `intent`(): PairingIntent
+    
+    /**
+     * A link that opens an app, or a page, with the payload: `<base>#hs=<payload>`.
+     */
+    fun `toUrl`(`base`: kotlin.String): kotlin.String
+    
+    companion object
+}
+
+/**
+ * What a QR code or a pair link holds. Whoever has it may take part in the pairing: it is for the eyes of the two
+ * devices only, and good for one pairing within the timeout.
+ */
+open class PairingPayload: Disposable, AutoCloseable, PairingPayloadInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_pairingpayload(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_pairingpayload(handle, status)
+        }
+    }
+
+    
+    /**
+     * How the other device says that the mailbox is reached, as JSON of its kind of mailbox. Unproven: the engine never
+     * follows it. Show it, and use it only if the user knows the place.
+     */override fun `adapterConfig`(): kotlin.String? {
+            return FfiConverterOptionalString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairingpayload_adapter_config(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The text for a QR code.
+     */override fun `encode`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairingpayload_encode(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * What the device that shows it wants.
+     */override fun `intent`(): PairingIntent {
+            return FfiConverterTypePairingIntent.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairingpayload_intent(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A link that opens an app, or a page, with the payload: `<base>#hs=<payload>`.
+     */override fun `toUrl`(`base`: kotlin.String): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(
+        it,
+        
+        FfiConverterString.lower(`base`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    companion object {
+        
+    /**
+     * Reads what was scanned: the bare payload, or a link with it. That alone does nothing.
+     */
+    @Throws(Failure::class) fun `parse`(`scanned`: kotlin.String): PairingPayload {
+            return FfiConverterTypePairingPayload.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_pairingpayload_parse(
+    
+        
+        FfiConverterString.lower(`scanned`),_status)
+}
+    )
+    }
+    
+
+        
+    }
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePairingPayload: FfiConverter<PairingPayload, Long> {
+    override fun lower(value: PairingPayload): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): PairingPayload {
+        return PairingPayload(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): PairingPayload {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: PairingPayload) = 8UL
+
+    override fun write(value: PairingPayload, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A QR code of a text, as secret as its text.
+ */
+public interface QrCodeInterface {
+    
+    /**
+     * All modules, row by row, with the quiet zone: 1 is dark, 0 light.
+     */
+    fun `modules`(): kotlin.ByteArray
+    
+    /**
+     * Modules on a side, with the quiet zone around the code.
+     */
+    fun `size`(): kotlin.UInt
+    
+    /**
+     * A picture, black on white, with so many pixels (1 to 64) a module.
+     */
+    fun `toPng`(`scale`: kotlin.UInt): kotlin.ByteArray
+    
+    /**
+     * A picture that scales to any size, dark on white.
+     */
+    fun `toSvg`(): kotlin.String
+    
+    companion object
+}
+
+/**
+ * A QR code of a text, as secret as its text.
+ */
+open class QrCode: Disposable, AutoCloseable, QrCodeInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * The code of a text of at most 2,953 bytes (`LIMIT`).
+     */
+    constructor(`text`: kotlin.String) :
+        this(UniffiWithHandle, 
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_qrcode_new(
+    
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_qrcode(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_qrcode(handle, status)
+        }
+    }
+
+    
+    /**
+     * All modules, row by row, with the quiet zone: 1 is dark, 0 light.
+     */override fun `modules`(): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_qrcode_modules(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Modules on a side, with the quiet zone around the code.
+     */override fun `size`(): kotlin.UInt {
+            return FfiConverterUInt.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_qrcode_size(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A picture, black on white, with so many pixels (1 to 64) a module.
+     */override fun `toPng`(`scale`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_qrcode_to_png(
+        it,
+        
+        FfiConverterUInt.lower(`scale`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A picture that scales to any size, dark on white.
+     */override fun `toSvg`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_qrcode_to_svg(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeQrCode: FfiConverter<QrCode, Long> {
+    override fun lower(value: QrCode): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): QrCode {
+        return QrCode(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): QrCode {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: QrCode) = 8UL
+
+    override fun write(value: QrCode, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * A query that is ready to be run.
  */
 public interface QueryInterface {
@@ -7641,6 +9409,398 @@ public object FfiConverterTypeQuery: FfiConverter<Query, Long> {
     override fun allocationSize(value: Query) = 8UL
 
     override fun write(value: Query, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A mesh key for safekeeping, in three forms that people can keep. Whoever has one of them reads the whole mesh.
+ */
+public interface RecoveryKitInterface {
+    
+    /**
+     * Checks an answer: the word with this number, in any case.
+     */
+    fun `isWord`(`number`: kotlin.UInt, `answer`: kotlin.String): kotlin.Boolean
+    
+    /**
+     * The passphrase.
+     */
+    fun `passphrase`(): kotlin.String
+    
+    /**
+     * What a QR code of the kit holds.
+     */
+    fun `qr`(): kotlin.String
+    
+    /**
+     * Draws so many of the words' numbers, 1 to 24, ascending, to ask for: at least one, at most all. Who answers has
+     * written them down.
+     */
+    fun `quiz`(`count`: kotlin.UInt): List<kotlin.UInt>
+    
+    /**
+     * A page to print or to keep: what this is, the mesh, the passphrase and the words.
+     */
+    fun `text`(): kotlin.String
+    
+    /**
+     * The 24 words.
+     */
+    fun `words`(): List<kotlin.String>
+    
+    companion object
+}
+
+/**
+ * A mesh key for safekeeping, in three forms that people can keep. Whoever has one of them reads the whole mesh.
+ */
+open class RecoveryKit: Disposable, AutoCloseable, RecoveryKitInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_recoverykit(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_recoverykit(handle, status)
+        }
+    }
+
+    
+    /**
+     * Checks an answer: the word with this number, in any case.
+     */override fun `isWord`(`number`: kotlin.UInt, `answer`: kotlin.String): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_is_word(
+        it,
+        
+        FfiConverterUInt.lower(`number`),
+        FfiConverterString.lower(`answer`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The passphrase.
+     */override fun `passphrase`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_passphrase(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * What a QR code of the kit holds.
+     */override fun `qr`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_qr(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Draws so many of the words' numbers, 1 to 24, ascending, to ask for: at least one, at most all. Who answers has
+     * written them down.
+     */override fun `quiz`(`count`: kotlin.UInt): List<kotlin.UInt> {
+            return FfiConverterSequenceUInt.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_quiz(
+        it,
+        
+        FfiConverterUInt.lower(`count`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * A page to print or to keep: what this is, the mesh, the passphrase and the words.
+     */override fun `text`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_text(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The 24 words.
+     */override fun `words`(): List<kotlin.String> {
+            return FfiConverterSequenceString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_recoverykit_words(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    companion object {
+        
+    /**
+     * Reads a kit in any of its forms, alone or within other text; a bare passphrase, too. What is wrong with it is told,
+     * never shown.
+     */
+    @Throws(Failure::class) fun `parse`(`text`: kotlin.String): RecoveryKit {
+            return FfiConverterTypeRecoveryKit.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_recoverykit_parse(
+    
+        
+        FfiConverterString.lower(`text`),_status)
+}
+    )
+    }
+    
+
+        
+    }
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeRecoveryKit: FfiConverter<RecoveryKit, Long> {
+    override fun lower(value: RecoveryKit): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): RecoveryKit {
+        return RecoveryKit(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): RecoveryKit {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: RecoveryKit) = 8UL
+
+    override fun write(value: RecoveryKit, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -10318,6 +12478,13 @@ data class Configuration (
     val `path`: kotlin.String? = null 
     , 
     /**
+     * How the local file is encrypted; null: not, and it is as safe as the device keeps it. Needs `credentials`, and a
+     * library that was built with it; otherwise `INVALID_ARGUMENT`. A file in another form is converted when it is
+     * opened.
+     */
+    val `storeEncryption`: StoreEncryption? = null 
+    , 
+    /**
      * The mesh's folder in the mailbox; null: local only.
      */
     val `remotePath`: kotlin.String? = null 
@@ -10450,6 +12617,7 @@ data class Configuration (
     Disposable.destroy(
         this.`appName`,
         this.`path`,
+        this.`storeEncryption`,
         this.`remotePath`,
         this.`passphrase`,
         this.`encrypted`,
@@ -10488,6 +12656,7 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
         return Configuration(
             FfiConverterString.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeStoreEncryption.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterBoolean.read(buf),
@@ -10518,6 +12687,7 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
     override fun allocationSize(value: Configuration) = (
             FfiConverterString.allocationSize(value.`appName`) +
             FfiConverterOptionalString.allocationSize(value.`path`) +
+            FfiConverterOptionalTypeStoreEncryption.allocationSize(value.`storeEncryption`) +
             FfiConverterOptionalString.allocationSize(value.`remotePath`) +
             FfiConverterOptionalString.allocationSize(value.`passphrase`) +
             FfiConverterBoolean.allocationSize(value.`encrypted`) +
@@ -10547,6 +12717,7 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
     override fun write(value: Configuration, buf: ByteBuffer) {
             FfiConverterString.write(value.`appName`, buf)
             FfiConverterOptionalString.write(value.`path`, buf)
+            FfiConverterOptionalTypeStoreEncryption.write(value.`storeEncryption`, buf)
             FfiConverterOptionalString.write(value.`remotePath`, buf)
             FfiConverterOptionalString.write(value.`passphrase`, buf)
             FfiConverterBoolean.write(value.`encrypted`, buf)
@@ -11359,6 +13530,132 @@ public object FfiConverterTypeOrder: FfiConverterRustBuffer<Order> {
 
 
 /**
+ * What came of a pairing.
+ */
+data class Paired (
+    /**
+     * The mesh's folder in the mailbox, now the same on both devices.
+     */
+    val `remotePath`: kotlin.String
+    , 
+    /**
+     * Whether this device received the mesh, and did not give it.
+     */
+    val `received`: kotlin.Boolean
+    , 
+    /**
+     * How to reach the mailbox from now on, as the other device says. The engine never follows it.
+     */
+    val `connectionConfig`: kotlin.String?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePaired: FfiConverterRustBuffer<Paired> {
+    override fun read(buf: ByteBuffer): Paired {
+        return Paired(
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Paired) = (
+            FfiConverterString.allocationSize(value.`remotePath`) +
+            FfiConverterBoolean.allocationSize(value.`received`) +
+            FfiConverterOptionalString.allocationSize(value.`connectionConfig`)
+    )
+
+    override fun write(value: Paired, buf: ByteBuffer) {
+            FfiConverterString.write(value.`remotePath`, buf)
+            FfiConverterBoolean.write(value.`received`, buf)
+            FfiConverterOptionalString.write(value.`connectionConfig`, buf)
+    }
+}
+
+
+
+/**
+ * How to pair. The defaults are those of the JavaScript client.
+ */
+data class PairingOptions (
+    /**
+     * The folder of the mailbox below which the devices meet; the same on both.
+     */
+    val `relayBase`: kotlin.String = "/Interocitor" 
+    , 
+    /**
+     * How long to wait for the other device, at each step.
+     */
+    val `timeoutMs`: kotlin.Long = 120000L 
+    , 
+    /**
+     * Time between two looks into the mailbox meanwhile.
+     */
+    val `pollIntervalMs`: kotlin.Long = 2000L 
+    , 
+    /**
+     * What this app can do in a pairing, as ids that apps agree on: `notes:v2`.
+     */
+    val `supported`: List<kotlin.String> = listOf() 
+    , 
+    /**
+     * What of it both apps must be able to do.
+     */
+    val `required`: List<kotlin.String> = listOf() 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePairingOptions: FfiConverterRustBuffer<PairingOptions> {
+    override fun read(buf: ByteBuffer): PairingOptions {
+        return PairingOptions(
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: PairingOptions) = (
+            FfiConverterString.allocationSize(value.`relayBase`) +
+            FfiConverterLong.allocationSize(value.`timeoutMs`) +
+            FfiConverterLong.allocationSize(value.`pollIntervalMs`) +
+            FfiConverterSequenceString.allocationSize(value.`supported`) +
+            FfiConverterSequenceString.allocationSize(value.`required`)
+    )
+
+    override fun write(value: PairingOptions, buf: ByteBuffer) {
+            FfiConverterString.write(value.`relayBase`, buf)
+            FfiConverterLong.write(value.`timeoutMs`, buf)
+            FfiConverterLong.write(value.`pollIntervalMs`, buf)
+            FfiConverterSequenceString.write(value.`supported`, buf)
+            FfiConverterSequenceString.write(value.`required`, buf)
+    }
+}
+
+
+
+/**
  * A failure that was met in the background.
  */
 data class Problem (
@@ -11780,6 +14077,46 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
 
 
 /**
+ * How the local file is encrypted: as a whole, with a random key in the credential store.
+ */
+data class StoreEncryption (
+    /**
+     * Whether the first 32 bytes, which hold nothing of the rows, stay readable: iOS needs it where an app shares its
+     * store with extensions.
+     */
+    val `plaintextHeader`: kotlin.Boolean = false 
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStoreEncryption: FfiConverterRustBuffer<StoreEncryption> {
+    override fun read(buf: ByteBuffer): StoreEncryption {
+        return StoreEncryption(
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: StoreEncryption) = (
+            FfiConverterBoolean.allocationSize(value.`plaintextHeader`)
+    )
+
+    override fun write(value: StoreEncryption, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`plaintextHeader`, buf)
+    }
+}
+
+
+
+/**
  * What is remembered for one store.
  */
 data class StoredCredentials (
@@ -11837,6 +14174,61 @@ public object FfiConverterTypeStoredCredentials: FfiConverterRustBuffer<StoredCr
             FfiConverterString.write(value.`deviceId`, buf)
             FfiConverterOptionalString.write(value.`meshId`, buf)
             FfiConverterOptionalByteArray.write(value.`sealed`, buf)
+    }
+}
+
+
+
+/**
+ * A passphrase that another took the place of.
+ */
+data class SupersededKey (
+    /**
+     * Names it among the others.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * The mesh that it opens, where that is known.
+     */
+    val `meshId`: kotlin.String?
+    , 
+    /**
+     * When the other one was saved.
+     */
+    val `supersededMs`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSupersededKey: FfiConverterRustBuffer<SupersededKey> {
+    override fun read(buf: ByteBuffer): SupersededKey {
+        return SupersededKey(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: SupersededKey) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterOptionalString.allocationSize(value.`meshId`) +
+            FfiConverterLong.allocationSize(value.`supersededMs`)
+    )
+
+    override fun write(value: SupersededKey, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterOptionalString.write(value.`meshId`, buf)
+            FfiConverterLong.write(value.`supersededMs`, buf)
     }
 }
 
@@ -12943,6 +15335,54 @@ sealed class Event {
     }
     
     /**
+     * A pairing code is ready to be scanned.
+     */
+    data class PairingWaiting(
+        val `intent`: dev.interocitor.ffi.PairingIntent) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The other device of a pairing is there.
+     */
+    data class PairingScanned(
+        val `intent`: dev.interocitor.ffi.PairingIntent) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The mesh's credential lies in the mailbox, for the other device alone.
+     */
+    data class PairingSent(
+        val `intent`: dev.interocitor.ffi.PairingIntent) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The device that wanted the credential has it: both are done.
+     */
+    data class PairingReceived(
+        val `intent`: dev.interocitor.ffi.PairingIntent) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * Anything else: the name and the whole event as JSON.
      */
     data class Other(
@@ -13110,7 +15550,19 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterString.read(buf),
                 FfiConverterLong.read(buf),
                 )
-            37 -> Event.Other(
+            37 -> Event.PairingWaiting(
+                FfiConverterTypePairingIntent.read(buf),
+                )
+            38 -> Event.PairingScanned(
+                FfiConverterTypePairingIntent.read(buf),
+                )
+            39 -> Event.PairingSent(
+                FfiConverterTypePairingIntent.read(buf),
+                )
+            40 -> Event.PairingReceived(
+                FfiConverterTypePairingIntent.read(buf),
+                )
+            41 -> Event.Other(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
@@ -13407,6 +15859,34 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 + FfiConverterLong.allocationSize(value.`retryInMs`)
             )
         }
+        is Event.PairingWaiting -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypePairingIntent.allocationSize(value.`intent`)
+            )
+        }
+        is Event.PairingScanned -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypePairingIntent.allocationSize(value.`intent`)
+            )
+        }
+        is Event.PairingSent -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypePairingIntent.allocationSize(value.`intent`)
+            )
+        }
+        is Event.PairingReceived -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypePairingIntent.allocationSize(value.`intent`)
+            )
+        }
         is Event.Other -> {
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
@@ -13635,8 +16115,28 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterLong.write(value.`retryInMs`, buf)
                 Unit
             }
-            is Event.Other -> {
+            is Event.PairingWaiting -> {
                 buf.putInt(37)
+                FfiConverterTypePairingIntent.write(value.`intent`, buf)
+                Unit
+            }
+            is Event.PairingScanned -> {
+                buf.putInt(38)
+                FfiConverterTypePairingIntent.write(value.`intent`, buf)
+                Unit
+            }
+            is Event.PairingSent -> {
+                buf.putInt(39)
+                FfiConverterTypePairingIntent.write(value.`intent`, buf)
+                Unit
+            }
+            is Event.PairingReceived -> {
+                buf.putInt(40)
+                FfiConverterTypePairingIntent.write(value.`intent`, buf)
+                Unit
+            }
+            is Event.Other -> {
+                buf.putInt(41)
                 FfiConverterString.write(value.`name`, buf)
                 FfiConverterString.write(value.`json`, buf)
                 Unit
@@ -13690,7 +16190,8 @@ sealed class Failure: kotlin.Exception() {
     
     /**
      * Passphrase, keychain or biometrics: `PASSPHRASE_REQUIRED`, `PASSPHRASE_WRONG`, `MESH_CREDENTIAL_MISMATCH`,
-     * `CREDENTIALS_UNAVAILABLE`, `CREDENTIAL_INVALIDATED`, `BIOMETRICS_UNAVAILABLE`.
+     * `MASTER_PASSPHRASE_WRONG`, `CREDENTIALS_UNAVAILABLE`, `CREDENTIALS_LOCKED`, `CREDENTIAL_INVALIDATED`,
+     * `BIOMETRICS_UNAVAILABLE`, `BIOMETRICS_NOT_ENROLLED`, `BIOMETRICS_LOCKED_OUT`.
      */
     class Credential(
         
@@ -13705,7 +16206,7 @@ sealed class Failure: kotlin.Exception() {
     }
     
     /**
-     * The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_BUSY`, `DISK_FULL`.
+     * The local store: `STORE_OPEN`, `STORE_NEWER`, `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_BUSY`, `DISK_FULL`.
      */
     class Store(
         
@@ -13721,7 +16222,7 @@ sealed class Failure: kotlin.Exception() {
     
     /**
      * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
-     * `DECODE`.
+     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`.
      */
     class Rejected(
         
@@ -14226,6 +16727,49 @@ public object FfiConverterTypeMergeStrategy: FfiConverterRustBuffer<MergeStrateg
     override fun allocationSize(value: MergeStrategy) = 4UL
 
     override fun write(value: MergeStrategy, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What the device that shows a payload wants.
+ */
+
+enum class PairingIntent {
+    
+    /**
+     * It has a mesh and gives it to the device that scans.
+     */
+    SHARE,
+    /**
+     * It wants the mesh of the device that scans.
+     */
+    JOIN;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePairingIntent: FfiConverterRustBuffer<PairingIntent> {
+    override fun read(buf: ByteBuffer) = try {
+        PairingIntent.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: PairingIntent) = 4UL
+
+    override fun write(value: PairingIntent, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -14902,6 +17446,38 @@ public object FfiConverterOptionalTypeStatus: FfiConverterRustBuffer<Status?> {
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeStoreEncryption: FfiConverterRustBuffer<StoreEncryption?> {
+    override fun read(buf: ByteBuffer): StoreEncryption? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeStoreEncryption.read(buf)
+    }
+
+    override fun allocationSize(value: StoreEncryption?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeStoreEncryption.allocationSize(value)
+        }
+    }
+
+    override fun write(value: StoreEncryption?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeStoreEncryption.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeStoredCredentials: FfiConverterRustBuffer<StoredCredentials?> {
     override fun read(buf: ByteBuffer): StoredCredentials? {
         if (buf.get().toInt() == 0) {
@@ -14924,6 +17500,34 @@ public object FfiConverterOptionalTypeStoredCredentials: FfiConverterRustBuffer<
         } else {
             buf.put(1)
             FfiConverterTypeStoredCredentials.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceUInt: FfiConverterRustBuffer<List<kotlin.UInt>> {
+    override fun read(buf: ByteBuffer): List<kotlin.UInt> {
+        val len = buf.getInt()
+        return List<kotlin.UInt>(len) {
+            FfiConverterUInt.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<kotlin.UInt>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterUInt.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<kotlin.UInt>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterUInt.write(it, buf)
         }
     }
 }
@@ -15186,6 +17790,34 @@ public object FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuffer<Li
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeSupersededKey: FfiConverterRustBuffer<List<SupersededKey>> {
+    override fun read(buf: ByteBuffer): List<SupersededKey> {
+        val len = buf.getInt()
+        return List<SupersededKey>(len) {
+            FfiConverterTypeSupersededKey.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<SupersededKey>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeSupersededKey.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<SupersededKey>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeSupersededKey.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeEvent: FfiConverterRustBuffer<List<Event>> {
     override fun read(buf: ByteBuffer): List<Event> {
         val len = buf.getInt()
@@ -15224,6 +17856,57 @@ public object FfiConverterSequenceTypeEvent: FfiConverterRustBuffer<List<Event>>
     
         
         FfiConverterTypeFailure.lower(`failure`),_status)
+}
+    )
+    }
+    
+
+        /**
+         * Credentials in a file under a master passphrase, for servers and CI: the passphrase is stretched by Argon2id, the
+         * content encrypted. The file is made by the first save; its folder must be there.
+         */
+    @Throws(Failure::class) fun `fileCredentials`(`path`: kotlin.String, `masterPassphrase`: kotlin.String): CredentialStore {
+            return FfiConverterTypeCredentialStore.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_func_file_credentials(
+    
+        
+        FfiConverterString.lower(`path`),
+        FfiConverterString.lower(`masterPassphrase`),_status)
+}
+    )
+    }
+    
+
+        /**
+         * Face ID and Touch ID over that keychain. Elsewhere `BIOMETRICS_UNAVAILABLE`.
+         */
+    @Throws(Failure::class) fun `keychainBiometrics`(`service`: kotlin.String, `accessGroup`: kotlin.String?): BiometricPrompt {
+            return FfiConverterTypeBiometricPrompt.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_func_keychain_biometrics(
+    
+        
+        FfiConverterString.lower(`service`),
+        FfiConverterOptionalString.lower(`accessGroup`),_status)
+}
+    )
+    }
+    
+
+        /**
+         * Credentials in the keychain of iOS and macOS: for this device only, readable after its first unlock. Kept apart by
+         * `service`, for instance the bundle identifier; with an access group the app's extensions see them, too. Elsewhere
+         * `CREDENTIALS_UNAVAILABLE`.
+         */
+    @Throws(Failure::class) fun `keychainCredentials`(`service`: kotlin.String, `accessGroup`: kotlin.String?): CredentialStore {
+            return FfiConverterTypeCredentialStore.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_func_keychain_credentials(
+    
+        
+        FfiConverterString.lower(`service`),
+        FfiConverterOptionalString.lower(`accessGroup`),_status)
 }
     )
     }

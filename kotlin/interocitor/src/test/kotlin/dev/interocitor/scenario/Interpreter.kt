@@ -58,6 +58,7 @@ class Interpreter {
     /** A handle stays after its shutdown, since it must answer `SHUT_DOWN`. */
     private val handles = HashMap<String, Interocitor>()
     private val open = HashSet<String>()
+    private val pairings = HashMap<String, Pairings>()
 
     /** Plays one step of a device; its answer, null where there is none. */
     suspend fun play(step: JsonObject): JsonElement = try {
@@ -72,7 +73,7 @@ class Interpreter {
             else -> {
                 val db = handles[device] ?: misunderstood("device \"$device\" was never opened")
                 if (what == "shutdown") open -= device
-                db.play(what, step)
+                if (what in Pairings.STEPS) pairings.getOrPut(device, ::Pairings).play(db, what, step) else db.play(what, step)
             }
         }
     } catch (failure: InterocitorException) {
@@ -86,6 +87,7 @@ class Interpreter {
         for (db in handles.values) db.shutdown()
         handles.clear()
         open.clear()
+        pairings.clear()
     }
 }
 

@@ -26,7 +26,7 @@ private val DEFAULTS = mapOf(
     "publish" to JsonPrimitive("full-rows"),
 )
 
-private val RUNNERS_OWN = setOf("expect", "error", "as", "why", "idOf", "passphraseOf", "with")
+private val RUNNERS_OWN = setOf("expect", "error", "as", "why", "idOf", "passphraseOf", "payloadOf", "codeOf", "with")
 
 /** A scenario that is being played: its devices, its folder, what was kept. */
 class Stage(private val name: String, private val scenario: JsonObject, private val folder: File) {
@@ -83,7 +83,7 @@ class Stage(private val name: String, private val scenario: JsonObject, private 
     private fun filledIn(step: JsonObject): JsonObject {
         val device = step.text("device")
         val filled = step.filterKeys { it !in RUNNERS_OWN }.toMutableMap()
-        for (argument in listOf("id", "passphrase")) {
+        for (argument in listOf("id", "passphrase", "payload", "code")) {
             val name = step.textOrNull("${argument}Of") ?: continue
             filled[argument] = checkNotNull(kept[name]) { "nothing was kept as \"$name\"" }
         }
