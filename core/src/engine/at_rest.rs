@@ -59,14 +59,9 @@ mod sealed {
     /// Brings the store's file into the form that the configuration asks for, and says how to open it.
     pub(in crate::engine) async fn prepare(config: &Config) -> Result<Prepared> {
         let StoreLocation::File(path) = &config.store else { return Ok(Prepared::plain()) };
-        if config.store_encryption.is_none() && !matches!(look(path)?, Found::Sealed { .. }) {
-            return Ok(Prepared::plain());
-        }
-        let lock = {
-            let path = path.clone();
-            run_blocking(&*config.host, move || lock(&path)).await?
-        };
-        let found = look(path)?;
+        let (place, is_wanted) = (path.clone(), config.store_encryption.is_some());
+        let entered = run_blocking(&*config.host, move || enter(&place, is_wanted)).await?;
+        let Some((lock, found)) = entered else { return Ok(Prepared::plain()) };
         let locked = || Error::StoreLocked { path: path.display().to_string() };
         let keys = match &config.credentials {
             Some(store) if config.store_encryption.is_some() && !store.is_vault() => {
@@ -100,6 +95,15 @@ mod sealed {
         Ok(Prepared { form: wanted, lock })
     }
 
+    /// Looks at the file, with others kept out; `None` where it is plain and is to stay so.
+    fn enter(path: &Path, is_wanted: bool) -> Result<Option<(Option<File>, Found)>> {
+        if !is_wanted && !matches!(look(path)?, Found::Sealed { .. }) {
+            return Ok(None);
+        }
+        let lock = lock(path)?;
+        Ok(Some((lock, look(path)?)))
+    }
+
     /// Waits until no other process prepares the same file. Where files cannot be locked nobody is waited for.
     fn lock(path: &Path) -> Result<Option<File>> {
         let mut name = path.as_os_str().to_owned();
@@ -114,7 +118,10 @@ mod sealed {
     /// What the key is kept under. A copy that was made of a store, or a store that was moved aside, has its key.
     fn key_name(config: &Config) -> String {
         let name = credential_name(config);
-        let store = COPIES.iter().filter_map(|mark| name.find(mark)).min().map_or(&*name, |at| &name[..at]);
+        // In the file's own name: a folder may be called anything.
+        let file = name.rfind(std::path::is_separator).unwrap_or(0);
+        let mark = COPIES.iter().filter_map(|mark| name[file..].find(mark)).min();
+        let store = mark.map_or(&*name, |at| &name[..file + at]);
         format!("{store}:store-key")
     }
 
