@@ -442,6 +442,12 @@ fn compact(criterion: &mut Criterion) {
     in_a_process_of_its_own("MEASURE_COMPACTION", folder.path());
 }
 
+/// What the filter of the scan looks at.
+#[derive(serde::Deserialize)]
+struct Priced {
+    price: f64,
+}
+
 /// The engine's database and a bare one with the same rows and the same index.
 struct Filled {
     _folder: TempDir,
@@ -530,8 +536,15 @@ fn read(criterion: &mut Criterion) {
         bencher.iter(|| assert!(runtime.block_on(db.query(&query)).unwrap().is_empty()));
     });
     group.bench_function("ground", |bencher| {
-        let sql = "SELECT id, data FROM t WHERE json_extract(data, '$.price') > 2 ORDER BY id";
-        bencher.iter(|| assert!(raw_rows(&conn, sql, []).is_empty()));
+        // Without `json_extract`: the engine's build of SQLite leaves JSON out.
+        let is_dear = |data: &str| serde_json::from_str::<Priced>(data).unwrap().price > 2.0;
+        bencher.iter(|| {
+            let mut statement = conn.prepare_cached("SELECT id, data FROM t ORDER BY id").unwrap();
+            let mut rows = statement.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                assert!(!is_dear(row.get_ref(1).unwrap().as_str().unwrap()));
+            }
+        });
     });
     group.finish();
 

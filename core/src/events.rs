@@ -286,8 +286,7 @@ impl EventHub {
 
     /// Tells which rows changed.
     pub(crate) fn emit_changes(&self, changes: &Changes) {
-        let texts =
-            |ids: &std::collections::BTreeSet<Name>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts = |ids: Vec<&Name>| ids.into_iter().map(ToString::to_string).collect::<Vec<_>>();
         self.pulse.beat();
         for watch in self.watches() {
             if changes.0.contains_key(&watch.table) {
@@ -299,11 +298,12 @@ impl EventHub {
         }
         for (table, rows) in &changes.0 {
             let table = table.to_string();
-            if !rows.changed.is_empty() {
-                self.emit(&Event::Change { table: table.clone(), row_ids: texts(&rows.changed) });
+            let (changed, deleted) = (texts(rows.rows(true)), texts(rows.rows(false)));
+            if !changed.is_empty() {
+                self.emit(&Event::Change { table: table.clone(), row_ids: changed });
             }
-            if !rows.deleted.is_empty() {
-                self.emit(&Event::Delete { table, row_ids: texts(&rows.deleted) });
+            if !deleted.is_empty() {
+                self.emit(&Event::Delete { table, row_ids: deleted });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Local writes: an app's fields become columns under fresh clocks, in the same transaction as their
 //! outbox record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -151,13 +151,18 @@ pub(crate) struct RowWrite {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Changes(pub(crate) BTreeMap<Name, TableChanges>);
 
-/// The changed rows of one table.
+/// The changed rows of one table, and whether each of them lives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct TableChanges {
-    /// Rows with new values.
-    pub(crate) changed: BTreeSet<Name>,
-    /// Rows that no longer live.
-    pub(crate) deleted: BTreeSet<Name>,
+pub(crate) struct TableChanges(HashMap<Name, bool>);
+
+impl TableChanges {
+    /// Rows with new values, or those that no longer live, in order.
+    pub(crate) fn rows(&self, is_live: bool) -> Vec<&Name> {
+        let mut rows: Vec<&Name> =
+            self.0.iter().filter(|(_, lives)| **lives == is_live).map(|(row_id, _)| row_id).collect();
+        rows.sort_unstable();
+        rows
+    }
 }
 
 impl Changes {
@@ -167,13 +172,7 @@ impl Changes {
             Some(here) => here,
             None => self.0.entry(table.clone()).or_default(),
         };
-        let (to, from) = if is_live {
-            (&mut here.changed, &mut here.deleted)
-        } else {
-            (&mut here.deleted, &mut here.changed)
-        };
-        from.remove(row_id);
-        to.insert(row_id.clone());
+        here.0.insert(row_id.clone(), is_live);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -182,18 +181,13 @@ impl Changes {
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.0.values().map(|table| table.changed.len() + table.deleted.len()).sum()
+        self.0.values().map(|table| table.0.len()).sum()
     }
 
     /// Adds what `later` says on top.
     pub(crate) fn extend(&mut self, later: Changes) {
         for (table, rows) in later.0 {
-            for row_id in rows.changed {
-                self.note(&table, &row_id, true);
-            }
-            for row_id in rows.deleted {
-                self.note(&table, &row_id, false);
-            }
+            self.0.entry(table).or_default().0.extend(rows.0);
         }
     }
 }
@@ -375,7 +369,7 @@ mod tests {
         write(store, 1, &[on("r", Write::Replace(Fields::from_json(r#"{"c":4}"#).unwrap()))]).unwrap();
         assert_eq!(json(store, "r").unwrap(), r#"{"a":null,"b":null,"c":4}"#);
         let (changes, _) = write(store, 1, &[on("r", Write::Delete)]).unwrap();
-        assert_eq!(changes.0[&"t".into()].deleted.len(), 1);
+        assert_eq!(changes.0[&"t".into()].rows(false).len(), 1);
         assert_eq!(json(store, "r"), None);
         assert!(write(store, 1, &[on("r", Write::Delete)]).unwrap().1, "a second delete is nothing");
         assert!(write(store, 1, &[on("r", put("{}"))]).unwrap().1, "nothing is set: it stays deleted");
@@ -458,6 +452,6 @@ mod tests {
         let mut later = Changes::default();
         later.note(&table, &row, false);
         changes.extend(later);
-        assert_eq!((changes.len(), changes.0[&table].changed.len()), (1, 0));
+        assert_eq!((changes.len(), changes.0[&table].rows(true).len()), (1, 0));
     }
 }

@@ -247,7 +247,7 @@ fn draft(
     let mut body = Some(Outgoing::new(&link.codec, &*ctx.host));
     ctx.store.read_with(|tx| {
         let listed = listed.take().unwrap_or_default();
-        let mut body = body.take().ok_or(Error::Cancelled)?;
+        let body = body.take().ok_or(Error::Cancelled)?;
         let covered = covered(tx, listed, &pruned)?;
         let frontiers = tx.frontiers()?;
         let is_anchored = tx.meta(keys::FOREIGN_EPOCH)?.is_some();
@@ -265,27 +265,28 @@ fn draft(
             is_anchored,
         });
         let mut rows = 0;
-        for table in tx.tables()? {
-            tx.each_row(&table, |_, row_id, mut state| {
-                if let Some(deleted) = collection.takes(tx, &table, &row_id, &state)?.cloned() {
-                    collected.push((table.name.clone(), row_id.clone(), deleted));
-                    state.deleted = None;
-                    if state.cells.is_empty() {
-                        return Ok(());
+        let ((), body) = body.fill(|pieces| {
+            for table in tx.tables()? {
+                tx.each_row(&table, |_, row_id, mut state| {
+                    if let Some(deleted) = collection.takes(tx, &table, &row_id, &state)?.cloned() {
+                        collected.push((table.name.clone(), row_id.clone(), deleted));
+                        state.deleted = None;
+                        if state.cells.is_empty() {
+                            return Ok(());
+                        }
+                    } else if let Some(deleted) = &state.deleted {
+                        held.push((table.name.clone(), row_id.clone(), deleted.clone()));
                     }
-                } else if let Some(deleted) = &state.deleted {
-                    held.push((table.name.clone(), row_id.clone(), deleted.clone()));
-                }
-                writer.row(&table.name, &row_id, &state);
-                rows += 1;
-                if writer.out.len() >= PIECE {
-                    body.write(&writer.out)?;
-                    writer.out.clear();
-                }
-                Ok(())
-            })?;
-        }
-        body.write(&writer.finish())?;
+                    writer.row(&table.name, &row_id, &state);
+                    rows += 1;
+                    if writer.out.len() >= PIECE {
+                        pieces.send(std::mem::replace(&mut writer.out, Vec::with_capacity(2 * PIECE)))?;
+                    }
+                    Ok(())
+                })?;
+            }
+            pieces.send(writer.finish())
+        })?;
         Ok(Draft {
             body: Some(body),
             watermark: clock.clone(),

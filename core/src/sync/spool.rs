@@ -1,7 +1,10 @@
 //! Large bodies in bounded memory. One that is fetched is spooled as ciphertext, its tag checked, then
 //! decrypted in a second pass; one that is to be written is encrypted into a spool, so that its length is known.
 
-use std::io::{Read, Seek, Write};
+use std::{
+    io::{Read, Seek, Write},
+    sync::mpsc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -16,6 +19,9 @@ use crate::{
 
 /// Ciphertext up to this size is spooled in memory, more of it in an unnamed temporary file, in bytes.
 const SPOOL_IN_MEMORY: usize = 48 * 1024 * 1024;
+
+/// Pieces that may wait to be encrypted.
+const PIECES_AHEAD: usize = 4;
 
 /// Bytes handed to the adapter at once.
 const PIECE: usize = 256 * 1024;
@@ -84,6 +90,16 @@ fn spooled(error: &std::io::Error) -> Error {
     }
 }
 
+/// Takes the pieces of a payload, in order.
+#[derive(Debug)]
+pub(super) struct Pieces(mpsc::SyncSender<Vec<u8>>);
+
+impl Pieces {
+    pub(super) fn send(&mut self, piece: Vec<u8>) -> Result<()> {
+        self.0.send(piece).map_err(|_| Error::Cancelled)
+    }
+}
+
 /// A body on its way out, encrypted as it comes.
 pub(super) struct Outgoing {
     file: tempfile::SpooledTempFile,
@@ -106,7 +122,7 @@ impl Outgoing {
     }
 
     /// Takes the next piece of the payload.
-    pub(super) fn write(&mut self, payload: &[u8]) -> Result<()> {
+    fn write(&mut self, payload: &[u8]) -> Result<()> {
         let Some(sealer) = &mut self.sealer else { return Self::put(&mut self.file, &mut self.len, payload) };
         self.sealed.clear();
         sealer
@@ -119,6 +135,22 @@ impl Outgoing {
         file.write_all(bytes).map_err(|error| spooled(&error))?;
         *len += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Takes a payload from `produce`, piece by piece, and encrypts it on a thread beside it: the one takes about as
+    /// long as the other.
+    pub(super) fn fill<T>(self, produce: impl FnOnce(&mut Pieces) -> Result<T>) -> Result<(T, Self)> {
+        let (sender, receiver) = mpsc::sync_channel(PIECES_AHEAD);
+        std::thread::scope(|scope| {
+            let sealing = scope.spawn(move || {
+                let mut outgoing = self;
+                receiver.iter().try_for_each(|piece: Vec<u8>| outgoing.write(&piece)).map(|()| outgoing)
+            });
+            let produced = produce(&mut Pieces(sender));
+            // What went wrong while sealing is why the pieces were not taken any more.
+            let outgoing = sealing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((produced?, outgoing))
+        })
     }
 
     /// The stored body.
