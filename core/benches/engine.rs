@@ -155,7 +155,8 @@ fn batch(criterion: &mut Criterion) {
         bencher.iter_custom(|rounds| {
             measured(rounds, || {
                 let folder = tempfile::tempdir().unwrap();
-                let db = runtime.block_on(member(folder.path(), |_| {}));
+                // The publishing of one round must not run into the next.
+                let db = runtime.block_on(member(folder.path(), |config| config.auto_sync = false));
                 let begin = Instant::now();
                 runtime
                     .block_on(db.batch(|batch| {
