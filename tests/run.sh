@@ -190,8 +190,12 @@ swift_run --bind "$library" --bind "$run" "$PWD" "\${@:-$kit}"
 END
   local classpath
   classpath="$kotlin/test-classes:$kotlin/classes:$(cat "$kotlin/test.classpath")"
-  INTEROCITOR_DRIVERS="{\"swift\":[\"bash\",\"$run/swift\"],\"kotlin\":[\"java\",\"-cp\",\"$classpath\",\"dev.interocitor.scenario.Driver\"],\"cli\":[\"$library/interocitor\"]}" \
-    TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored || return 1
+  local INTEROCITOR_DRIVERS
+  export INTEROCITOR_DRIVERS="{\"swift\":[\"bash\",\"$run/swift\"],\"kotlin\":[\"java\",\"-cp\",\"$classpath\",\"dev.interocitor.scenario.Driver\"],\"cli\":[\"$library/interocitor\"]}"
+  TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored || return 1
+  # Once more through a server, which serves the folder that the scenarios lie in.
+  apt rclone && start tests/webdav/rclone.sh "$(free_port)" "$run" || return 1
+  SCENARIOS_WEBDAV="$URL" TMPDIR="$run" cargo test -p interocitor-core --test scenarios mixed -- --exact --ignored || return 1
   printf '%s\n' bash "$run/swift" "${kit%/*}/todo" >"$run/swift.command"
   printf '%s\n' java -cp "$PWD/kotlin/examples/todo/target/classes:$classpath" dev.interocitor.examples.todo.MainKt >"$run/kotlin.command"
   mkdir "$run/terminals" && bash tests/two_terminals.sh "$run/terminals" "$run/swift.command" "$run/kotlin.command"

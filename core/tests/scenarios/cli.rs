@@ -182,7 +182,8 @@ impl Device {
         let Settings { remote_path, passphrase, encrypted, .. } = &self.settings;
         let mut words = arguments(verb);
         if let Some(remote_path) = remote_path {
-            words.extend(["--mailbox".into(), format!("folder:{}", self.mailbox)]);
+            let kind = if self.mailbox.starts_with("http") { "webdav+" } else { "folder:" };
+            words.extend(["--mailbox".into(), format!("{kind}{}", self.mailbox)]);
             words.extend(["--remote-path".into(), remote_path.clone()]);
         }
         if !encrypted {

@@ -8,7 +8,9 @@ use std::{
 
 use interocitor_core::{
     Batch, Compaction, Condition, Config, Connection, Error, Fields, Interocitor, MergeStrategy, MeshConfig,
-    Name, Passphrase, Query, Row, Schema, StoreLocation, config, diagnosis::Finding, mailbox::FolderMailbox,
+    Name, Passphrase, Query, Row, Schema, StoreLocation, config,
+    diagnosis::Finding,
+    mailbox::{FolderMailbox, StorageAdapter, WebDavConfig, WebDavMailbox},
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -130,7 +132,16 @@ async fn open(
         format::Publish::ChangedColumns => config::Publish::ChangedColumns,
     };
     let db = Interocitor::open(config).await?;
-    db.set_remote_storage(Some(Arc::new(FolderMailbox::new(mailbox)))).await;
+    let mailbox: Arc<dyn StorageAdapter> = if mailbox.starts_with("http") {
+        Arc::new(
+            WebDavConfig::new(mailbox)
+                .and_then(|config| WebDavMailbox::new(&config))
+                .map_err(Fault::driver)?,
+        )
+    } else {
+        Arc::new(FolderMailbox::new(mailbox))
+    };
+    db.set_remote_storage(Some(mailbox)).await;
     Ok(db)
 }
 

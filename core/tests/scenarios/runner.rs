@@ -16,6 +16,9 @@ use crate::{
     interpreter::{DRIVER, Fault, Interpreter, Outcome},
 };
 
+/// The address of a WebDAV server that serves the folder for temporary files: scenarios then run over it.
+const WEBDAV: &str = "SCENARIOS_WEBDAV";
+
 /// Who plays devices.
 #[derive(Debug)]
 pub(crate) enum Player {
@@ -58,6 +61,8 @@ pub(crate) async fn run(scenario: &Scenario, players: &mut [Player], first: usiz
 
 struct Stage<'a> {
     folder: TempDir,
+    /// The mailbox as devices reach it: its path, or its address on the server.
+    address: String,
     players: &'a mut [Player],
     /// Who plays which device, and its settings as a file would have them.
     devices: BTreeMap<String, (usize, Object)>,
@@ -73,6 +78,10 @@ impl<'a> Stage<'a> {
     fn new(scenario: &Scenario, players: &'a mut [Player], first: usize) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         std::fs::create_dir(folder.path().join("mailbox")).map_err(|error| error.to_string())?;
+        let address = match (std::env::var(WEBDAV), folder.path().file_name()) {
+            (Ok(server), Some(name)) => format!("{server}/{}/mailbox", name.to_string_lossy()),
+            _ => folder.path().join("mailbox").display().to_string(),
+        };
         let mut devices = BTreeMap::new();
         for (at, (name, settings)) in scenario.devices.iter().enumerate() {
             let Ok(Value::Object(settings)) = serde_json::to_value(settings) else {
@@ -81,7 +90,7 @@ impl<'a> Stage<'a> {
             devices.insert(name.clone(), ((at + first) % players.len(), settings));
         }
         let (open, kept, damaged) = (BTreeSet::new(), BTreeMap::new(), Vec::new());
-        Ok(Self { folder, players, devices, open, kept, damaged })
+        Ok(Self { folder, address, players, devices, open, kept, damaged })
     }
 
     fn mailbox(&self) -> PathBuf {
@@ -173,7 +182,7 @@ impl<'a> Stage<'a> {
                 .map_err(|error| format!("its settings: {error}"))?;
             for (name, value) in [
                 ("store", json!(folder.join(format!("{device}.db")))),
-                ("mailbox", json!(folder.join("mailbox"))),
+                ("mailbox", json!(self.address)),
                 ("deviceName", json!(device)),
                 ("settings", json!(whole)),
             ] {

@@ -77,8 +77,19 @@ public actor ScenarioInterpreter {
     configuration.publish = try settings.one(
       "publish", ["full-rows": .fullRows, "changed-columns": .changedColumns])
     let db = try await Interocitor.open(configuration)
-    try await db.setRemoteStorage(.folder(URL(fileURLWithPath: try step.text("mailbox"))))
+    try await db.setRemoteStorage(try mailbox(try step.text("mailbox")))
     return db
+  }
+
+  /// A folder by its path, or a WebDAV collection by its address with user and password.
+  private static func mailbox(_ place: String) throws -> Mailbox {
+    guard place.hasPrefix("http"), var address = URLComponents(string: place) else {
+      return try .folder(URL(fileURLWithPath: place))
+    }
+    let (user, password) = (address.user ?? "", address.password ?? "")
+    (address.user, address.password) = (nil, nil)
+    guard let url = address.url else { throw Fault.driver("no address: \(place)") }
+    return try .webDAV(url, access: .password(user: user, password))
   }
 
   private static func answer(_ step: Step, _ db: Interocitor) async throws -> JSONValue {

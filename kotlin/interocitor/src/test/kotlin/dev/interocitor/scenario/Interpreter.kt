@@ -13,6 +13,7 @@ import dev.interocitor.MeshConfiguration
 import dev.interocitor.Publish
 import dev.interocitor.Query
 import dev.interocitor.SchemaPolicy
+import dev.interocitor.WebDavAuth
 import dev.interocitor.above
 import dev.interocitor.aboveOrEqual
 import dev.interocitor.anyOf
@@ -36,6 +37,7 @@ import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
 import kotlinx.serialization.json.put
 import java.io.File
+import java.net.URI
 import kotlin.time.Duration.Companion.seconds
 
 /** Why a step failed: the engine's stable code, or `DRIVER` for what no interpreter could do. */
@@ -110,8 +112,17 @@ private suspend fun open(step: JsonObject): Interocitor {
         joinPolicy = oneOf(settings.text("joinPolicy"), JoinPolicy.entries)
         publish = oneOf(settings.text("publish"), Publish.entries)
     }
-    db.setRemoteStorage(Mailbox.folder(File(step.text("mailbox"))))
+    db.setRemoteStorage(mailbox(step.text("mailbox")))
     return db
+}
+
+/** A folder by its path, or a WebDAV collection by its address with user and password. */
+private fun mailbox(place: String): Mailbox {
+    if (!place.startsWith("http")) return Mailbox.folder(File(place))
+    val address = URI(place)
+    val (user, password) = address.userInfo.split(":", limit = 2)
+    val url = URI(address.scheme, null, address.host, address.port, address.path, null, null)
+    return Mailbox.webdav(url.toString(), WebDavAuth.Basic(user, password))
 }
 
 private fun <E : Enum<E>> oneOf(word: String, entries: List<E>): E =
