@@ -44,7 +44,7 @@ pub(crate) mod keys {
     pub(crate) const SCHEMA: &str = "schema";
     /// Wall time of the last sync whose every step was confirmed, ms.
     pub(crate) const LAST_SYNC_MS: &str = "lastSyncMs";
-    /// The watermark that our device record acknowledges.
+    /// The watermarks that our device record acknowledged lately, each with the number of entries published before.
     pub(crate) const OBSERVED: &str = "observed";
     /// When our device record was last written, ms.
     pub(crate) const DEVICE_RECORD_MS: &str = "deviceRecordMs";

@@ -149,6 +149,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
         covered: draft.covered.clone(),
         frontiers: std::mem::take(&mut draft.frontiers),
         is_anchored: draft.is_anchored,
+        has_unpublished: draft.has_unpublished,
         collected: draft.collected.clone(),
     };
     let sealed = link.codec.seal(&*ctx.host, coverage.encode(&manifest.mesh_id));
@@ -221,6 +222,8 @@ struct Draft {
     entries: u64,
     frontiers: Vec<Frontier>,
     is_anchored: bool,
+    /// It holds writes that came after the last flush.
+    has_unpublished: bool,
     /// Delete clocks in it.
     held: Vec<(Name, Name, Clock)>,
     /// Delete clocks that it leaves out.
@@ -296,6 +299,7 @@ fn draft(
             entries: tx.meta_number(keys::ENTRY_SEQ)?.unwrap_or(0),
             frontiers,
             is_anchored,
+            has_unpublished: tx.outbox_count()?.records > 0,
             held,
             collected,
         })

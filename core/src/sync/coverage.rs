@@ -4,7 +4,6 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Context, Link, device, page, stale};
 use crate::{
-    clock::Clock,
     error::Result,
     mailbox::MailboxErrorKind,
     store::{Durability, Tx, meta::keys},
@@ -27,14 +26,18 @@ pub(super) async fn take(ctx: &Arc<Context>, link: &Link, manifest: &Arc<Manifes
     };
     let Ok(payload) = link.codec.open(&stored) else { return Ok(false) };
     let Ok(coverage) = Coverage::decode(&payload, &manifest.mesh_id) else { return Ok(false) };
-    // A compactor that knows no coverage may have carried the path of an older one over.
-    if coverage.epoch != manifest.epoch || Some(&coverage.snapshot_path) != manifest.snapshot_path.as_ref() {
+    // What no file has yet is in the snapshot alone, should its writer never come back. A compactor that knows no
+    // coverage may have carried the path of an older one over.
+    if coverage.has_unpublished
+        || coverage.epoch != manifest.epoch
+        || Some(&coverage.snapshot_path) != manifest.snapshot_path.as_ref()
+    {
         return Ok(false);
     }
     let manifest = Arc::clone(manifest);
     ctx.blocking(move |ctx| {
         ctx.store.write_with(Durability::Process, |tx| {
-            let is_same = holds_all(tx, &manifest, &coverage)?;
+            let is_same = holds_all(ctx, tx, &manifest, &coverage)?;
             if is_same {
                 settle(ctx, tx, &manifest, &coverage)?;
             }
@@ -45,7 +48,7 @@ pub(super) async fn take(ctx: &Arc<Context>, link: &Link, manifest: &Arc<Manifes
 }
 
 /// Whether the rows here are those of the snapshot, but for what came after it.
-fn holds_all(tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) -> Result<bool> {
+fn holds_all(ctx: &Context, tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) -> Result<bool> {
     if tx.meta_number(keys::EPOCH)?.unwrap_or(0) + 1 != manifest.epoch {
         return Ok(false);
     }
@@ -59,7 +62,8 @@ fn holds_all(tx: &Tx<'_>, manifest: &Manifest, coverage: &Coverage) -> Result<bo
     }
     // The floor rises. At or below it there must be nothing here that the snapshot may lack: no late work of ours,
     // and nothing from a file that its writer had not read.
-    let in_time = device::observed_watermark(tx)?.is_some_and(|seen: Clock| seen >= *floor);
+    let read = stale::read_of_us(ctx, tx, &coverage.frontiers, coverage.is_anchored)?;
+    let in_time = device::promised(tx, read)?.is_some_and(|seen| seen >= *floor);
     let covered: HashSet<&str> = coverage.covered.iter().map(String::as_str).collect();
     Ok(in_time && !tx.brought_below(floor, &covered)?)
 }

@@ -17,9 +17,35 @@ use crate::{
 /// The record is written anew at least this often, so that peers do not count us as gone.
 const REFRESH_MS: u64 = 24 * 3600 * 1000;
 
-/// The watermark up to which everything was merged here, with no unpublished work of ours at or below it.
-pub(super) fn observed_watermark(tx: &Tx<'_>) -> Result<Option<Clock>> {
-    Ok(tx.meta(keys::OBSERVED)?.and_then(|text| text.parse().ok()))
+/// Promises that are remembered: compactors rely on one of the last.
+const PROMISES: usize = 16;
+
+/// The watermark up to which everything was merged here, with no unpublished work of ours at or below it. A compactor
+/// that had read `entries` of ours relies only on promises that came after no more than those: it may have gone ahead
+/// without waiting for us, and not have seen the others.
+pub(super) fn promised(tx: &Tx<'_>, entries: u64) -> Result<Option<Clock>> {
+    let known = tx.meta(keys::OBSERVED)?.unwrap_or_default();
+    let seen = promises(&known).filter(|(_, published)| *published <= entries);
+    Ok(seen.map(|(watermark, _)| watermark).max())
+}
+
+/// What was acknowledged: watermark, and the number of entries that were published before.
+fn promises(known: &str) -> impl Iterator<Item = (Clock, u64)> {
+    known.lines().filter_map(|line| {
+        let (watermark, published) = line.split_once(' ')?;
+        Some((watermark.parse().ok()?, published.parse().ok()?))
+    })
+}
+
+fn promise(tx: &Tx<'_>, watermark: &Clock, published: u64) -> Result<()> {
+    let known = tx.meta(keys::OBSERVED)?.unwrap_or_default();
+    let mut lines: Vec<String> = known.lines().map(str::to_owned).collect();
+    if promises(&known).any(|(known, _)| known == *watermark) {
+        return Ok(());
+    }
+    lines.push(format!("{watermark} {published}"));
+    let lines = &lines[lines.len().saturating_sub(PROMISES)..];
+    tx.set_meta(keys::OBSERVED, &lines.join("\n"))
 }
 
 /// Writes the first record of a founder, with the proof of the mesh key in it.
@@ -100,7 +126,8 @@ pub(crate) async fn acknowledge(ctx: &Context, link: &Link, manifest: &Manifest)
     record.set_merged(&here.merged);
     // Before the others can learn of it: whether the answer to the upload comes or not, it is true.
     if let Some(watermark) = record.observed_watermark() {
-        ctx.write(|tx| tx.set_meta(keys::OBSERVED, &watermark.to_string()))?;
+        let published = record.published().filter(|(stream, _)| *stream == here.published.0);
+        ctx.write(|tx| promise(tx, &watermark, published.as_ref().map_or(0, |(_, entries)| *entries)))?;
     }
     write(ctx, link, &record, now_ms).await
 }

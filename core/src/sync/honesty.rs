@@ -55,14 +55,18 @@ pub(super) async fn check(ctx: &Context, link: &Link, found: Arc<Manifest>) -> R
         if known.told.as_ref() == Some(&found.content_hash) {
             return Ok(found);
         }
-        if let Some(ours) = put_back(ctx, link, &found).await? {
+        // Where the greater number has the older epoch, others have it the other way round: one of both has to give way.
+        if found.generation <= known.generation
+            && let Some(ours) = put_back(ctx, link, &found).await?
+        {
             return Ok(ours);
         }
         tell(ctx, &known, &found);
         ctx.write(|tx| {
             tx.set_meta(keys::ROLLBACK, &found.content_hash)?;
-            // The mesh goes on from here; what is merged already stays merged.
-            tx.set_meta(keys::EPOCH, &found.epoch.to_string())?;
+            // The mesh goes on from here; what is merged already stays merged. Behind an epoch that came twice stands
+            // another snapshot: it is merged as well.
+            tx.set_meta(keys::EPOCH, &found.epoch.saturating_sub(1).to_string())?;
             join::queue_again(tx, ctx.host.now_ms())
         })?;
     } else if found.generation > known.generation {

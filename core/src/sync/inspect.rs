@@ -197,7 +197,7 @@ async fn read_snapshot(
     };
     let mesh_id = manifest.mesh_id.clone();
     ctx.blocking(move |_| {
-        let read = snapshot::read(spool, &mesh_id, |_| Ok::<_, WireError>(()));
+        let read = snapshot::read(spool, &mesh_id, |_, _| Ok::<_, WireError>(()));
         Ok(read.map(drop).map_err(|error| error.to_string()))
     })
     .await

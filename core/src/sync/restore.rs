@@ -31,6 +31,7 @@ use crate::{
     wire::{
         WireError,
         change::Op,
+        coverage::Frontier,
         manifest::Manifest,
         snapshot::{self, SnapshotHead},
     },
@@ -155,25 +156,30 @@ fn adopt_in(
         (Some(floor), kept) if kept.as_ref().is_none_or(|kept| kept <= floor) => (Some(floor), None),
         _ => (None, kept),
     };
-    let promised = device::observed_watermark(tx)?;
-    let is_expired = rising.is_some_and(|floor| promised.as_ref().is_none_or(|seen| seen < floor));
     let mut awaited = if rising.is_some() { Awaited::of(tx, &ctx.device)? } else { Awaited::default() };
-    let stripped = match rising {
-        Some(floor) => {
+    let mut is_expired = false;
+    let mut stripped = None;
+    let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
+    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |head, rows| {
+        if let (Some(floor), None) = (rising, &stripped) {
             // A compactor of ours waits for what it was promised; another one may have overlooked anything.
-            let is_ours = manifest.tells_coverage();
-            let from = if is_ours { settled_at.max(promised) } else { settled_at };
+            // Nor does one of ours know what such a one overlooked before it.
+            let is_ours = manifest.tells_coverage() && !head.is_anchored;
+            let read = if is_ours {
+                stale::read_of_us(ctx, tx, &head.frontiers, head.is_anchored)?
+            } else {
+                u64::MAX
+            };
+            let promised = device::promised(tx, read)?;
+            is_expired = promised.as_ref().is_none_or(|seen| seen < floor);
+            let from = if is_ours { settled_at.clone().max(promised) } else { settled_at.clone() };
             let may_miss = is_expired || !is_ours;
-            strip_below(tx, floor, |place, state| {
+            stripped = Some(strip_below(tx, floor, |place, state| {
                 if may_miss {
                     awaited.lose(place, own_part(state, &ctx.device, from.as_ref(), floor));
                 }
-            })?
+            })?);
         }
-        None => Stripped::default(),
-    };
-    let mut merger = Merger::of_snapshot(tx, manifest.epoch, held);
-    let (head, greatest) = parse_beside(spool, &manifest.mesh_id, |rows| {
         ctx.progress.add(0, rows.len() as u64, 0);
         rows.iter().try_for_each(|row| {
             let Op { table, row_id, state } = row.op();
@@ -181,6 +187,7 @@ fn adopt_in(
             merger.apply(row)
         })
     })?;
+    let stripped = stripped.unwrap_or_default();
     if head.epoch.is_some_and(|epoch| epoch != manifest.epoch) {
         return Err(WireError::Shape("its epoch is not that of the manifest").into());
     }
@@ -297,18 +304,33 @@ fn publish_kept_deletes(tx: &Tx<'_>, now_ms: u64) -> Result<()> {
     if ops.is_empty() { Ok(()) } else { tx.add_batch(&ops, now_ms, None).map(|_| ()) }
 }
 
-/// Decrypts and parses on a thread of its own while `apply` stores what has come so far.
+/// What the head of a snapshot tells before its rows.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    frontiers: Vec<Frontier>,
+    is_anchored: bool,
+}
+
+/// Decrypts and parses on a thread of its own while `apply` stores what has come so far: it is called at least once,
+/// also where there are no rows.
 fn parse_beside(
     spool: Spool,
     mesh_id: &str,
-    mut apply: impl FnMut(&[Prepared]) -> Result<()>,
+    mut apply: impl FnMut(&Told, &[Prepared]) -> Result<()>,
 ) -> Result<(SnapshotHead, Option<Clock>), Stopped> {
     std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel::<Vec<Prepared>>(CHUNKS_AHEAD);
+        let (sender, receiver) = mpsc::sync_channel::<(Option<Told>, Vec<Prepared>)>(CHUNKS_AHEAD);
         let parser = scope.spawn(move || {
             let mut greatest: Option<Clock> = None;
             let mut rows = Vec::with_capacity(CHUNK_ROWS);
-            let head = snapshot::read(spool, mesh_id, |op| {
+            // The other side is gone when storing failed; its error is the one that counts.
+            let mut is_told = false;
+            let mut send = |head: &SnapshotHead, rows| {
+                let told = || Told { frontiers: head.frontiers.clone(), is_anchored: head.is_anchored };
+                let told = (!std::mem::replace(&mut is_told, true)).then(told);
+                sender.send((told, rows)).map_err(|_| Stopped::Error(Error::Cancelled))
+            };
+            let head = snapshot::read(spool, mesh_id, |head, op| {
                 if let Some(clock) = op.state.greatest_clock()
                     && greatest.as_ref().is_none_or(|known| clock > known)
                 {
@@ -318,16 +340,18 @@ fn parse_beside(
                 if rows.len() < CHUNK_ROWS {
                     return Ok(());
                 }
-                // The other side is gone when storing failed; its error is the one that counts.
-                sender
-                    .send(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS)))
-                    .map_err(|_| Error::Cancelled)?;
-                Ok::<_, Stopped>(())
+                send(head, std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS)))
             })?;
-            sender.send(rows).map_err(|_| Error::Cancelled)?;
+            send(&head, rows)?;
             Ok((head, greatest))
         });
-        let applied = receiver.iter().try_for_each(|rows| apply(&rows));
+        let mut known = Told::default();
+        let applied = receiver.iter().try_for_each(|(told, rows)| {
+            if let Some(told) = told {
+                known = told;
+            }
+            apply(&known, &rows)
+        });
         drop(receiver);
         let parsed = parser.join().unwrap_or(Err(Stopped::Error(Error::ShutDown)));
         applied?;

@@ -70,6 +70,19 @@ impl Awaited {
     }
 }
 
+/// How many of our entries the writer of a snapshot of ours had read, without a hole.
+pub(super) fn read_of_us(
+    ctx: &Context,
+    tx: &Tx<'_>,
+    frontiers: &[Frontier],
+    is_anchored: bool,
+) -> Result<u64> {
+    let (device, stream) = (ctx.device_id(), tx.stream(&ctx.install)?);
+    let ours = frontiers.iter().find(|known| known.device == *device && known.install == stream);
+    // Behind a compaction by another client numbers say nothing.
+    Ok(if is_anchored { u64::MAX } else { ours.map_or(0, |ours| ours.upto) })
+}
+
 /// Removes records that the snapshot holds already: their upload arrived, and only the answer was lost.
 pub(super) fn confirm_covered(
     ctx: &Context,

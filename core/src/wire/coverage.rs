@@ -37,6 +37,8 @@ pub(crate) struct Coverage {
     pub(crate) frontiers: Vec<Frontier>,
     /// An installation without a frontier may have published before.
     pub(crate) is_anchored: bool,
+    /// The snapshot holds writes that no change file has yet, and perhaps never will.
+    pub(crate) has_unpublished: bool,
     /// Delete clocks that stood in the epoch before and are forgotten: table, row, clock.
     pub(crate) collected: Vec<(Name, Name, Clock)>,
 }
@@ -50,6 +52,9 @@ impl Coverage {
         scan::write_string(&mut out, self.snapshot_path.as_bytes());
         out.extend_from_slice(format!(",\"epoch\":{},\"client\":\"{CLIENT}\",", self.epoch).as_bytes());
         write(&mut out, &self.covered, &self.frontiers, self.is_anchored);
+        if self.has_unpublished {
+            out.extend_from_slice(b",\"unpublished\":true");
+        }
         out.extend_from_slice(b",\"collected\":[");
         let mut separator = None;
         for (table, row_id, clock) in &self.collected {
@@ -84,6 +89,7 @@ impl Coverage {
                         b"coveredChangeFiles" => coverage.covered = names(cursor)?,
                         b"frontiers" => coverage.frontiers = frontiers(cursor)?,
                         b"anchored" => coverage.is_anchored = cursor.value(|raw| raw == b"true")?,
+                        b"unpublished" => coverage.has_unpublished = cursor.value(|raw| raw == b"true")?,
                         b"collected" => cursor.array(|cursor| {
                             coverage.collected.push(collected(cursor)?);
                             Ok::<_, WireError>(())
@@ -206,6 +212,7 @@ mod tests {
             covered: vec!["1-0-a-chg_1.json".into(), "2-0-a-chg_2.json".into()],
             frontiers: vec![frontier],
             is_anchored: true,
+            has_unpublished: true,
             collected: vec![("t".into(), "r\u{0}".into(), "9-0-n".parse().unwrap())],
         };
         let payload = coverage.encode("m");

@@ -35,14 +35,15 @@ pub(crate) struct SnapshotHead {
     pub(crate) rows: u64,
 }
 
-/// Reads a snapshot payload of the mesh `mesh_id`, giving each row to `row` as it comes.
+/// Reads a snapshot payload of the mesh `mesh_id`, giving each row to `row` as it comes, with what is known of the
+/// head by then: all of it, where we wrote the snapshot.
 ///
 /// Rows may come before the fields that say whose snapshot this is, so the caller must be ready to
 /// throw them away when an error follows.
 pub(crate) fn read<E: From<WireError>>(
     source: impl Read,
     mesh_id: &str,
-    mut row: impl FnMut(Op) -> Result<(), E>,
+    mut row: impl FnMut(&SnapshotHead, Op) -> Result<(), E>,
 ) -> Result<SnapshotHead, E> {
     let mut head = SnapshotHead::default();
     let (mut mesh, mut kind, mut tables) = (None, None, false);
@@ -66,7 +67,7 @@ pub(crate) fn read<E: From<WireError>>(
                             cursor.object(|_, cursor| {
                                 let op = cursor.value(op_of)??;
                                 head.rows += 1;
-                                row(op)
+                                row(&head, op)
                             })
                         })?;
                     }
@@ -229,7 +230,7 @@ mod tests {
 
     fn read_all(text: &str) -> Result<(SnapshotHead, Vec<Op>), WireError> {
         let mut ops = Vec::new();
-        let head = read(text.as_bytes(), "m", |op| {
+        let head = read(text.as_bytes(), "m", |_, op| {
             ops.push(op);
             Ok::<_, WireError>(())
         })?;

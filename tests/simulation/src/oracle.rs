@@ -62,8 +62,12 @@ pub struct Oracle {
     published: BTreeMap<(Place, Option<String>), Hlc>,
     /// Every delete clock of a row that was published.
     deletes: BTreeMap<Place, BTreeSet<Hlc>>,
+    /// Those of them that were published at or below the floor.
+    late_deletes: BTreeSet<(Place, Hlc)>,
     /// The clock under which a value counts; values are unique. That of its write, until rule 3.12 lets it be written again.
     clocks: HashMap<String, Hlc>,
+    /// Values of writes that were never acknowledged: who published each first, and whether that was above the floor.
+    untold: HashMap<String, (usize, bool)>,
     acknowledged: Vec<Acknowledged>,
     /// Where the write of a value stands among them.
     places: HashMap<String, usize>,
@@ -155,7 +159,9 @@ impl Oracle {
             cells: BTreeMap::new(),
             published: BTreeMap::new(),
             deletes: BTreeMap::new(),
+            late_deletes: BTreeSet::new(),
             clocks: HashMap::new(),
+            untold: HashMap::new(),
             acknowledged: Vec::new(),
             places: HashMap::new(),
             read_until: 0,
@@ -348,6 +354,7 @@ impl Oracle {
                         self.note_op(op);
                     }
                     if is_change {
+                        self.note_late(&ops);
                         self.published(&ops);
                         for op in &ops {
                             self.entitle(op, file.by);
@@ -355,6 +362,20 @@ impl Oracle {
                     }
                 }
                 None => self.accuse(format!("{} was published, but is not in form", file.path)),
+            }
+        }
+    }
+
+    /// Notes deletions that come at or below the floor, where nobody takes them: they are late work themselves.
+    fn note_late(&mut self, ops: &[Op]) {
+        for op in ops {
+            let Some(deleted) = op.deleted.as_ref().filter(|deleted| self.mainline.is_below(deleted)) else {
+                continue;
+            };
+            let place = (op.table.clone(), op.row.clone());
+            let greatest = self.published.get(&(place.clone(), None));
+            if greatest.is_none_or(|known| known < deleted) {
+                self.late_deletes.insert((place, deleted.clone()));
             }
         }
     }
@@ -388,10 +409,18 @@ impl Oracle {
         let place = (op.table.clone(), op.row.clone());
         for (_, cell) in &op.cells {
             let Some(text) = cell.value.as_str() else { continue };
-            let Some(write) = self.places.get(text).map(|at| &mut self.acknowledged[*at]) else { continue };
+            let is_below = self.mainline.is_below(&cell.clock);
             let Some(counts) = self.clocks.get_mut(text) else { continue };
+            let Some(write) = self.places.get(text).map(|at| &mut self.acknowledged[*at]) else {
+                // Stored by a process that ended before it could say so: nobody knows what it knew of the row.
+                let (writer, is_in_time) = self.untold.entry(text.to_owned()).or_insert((by, !is_below));
+                if *writer == by && !*is_in_time && cell.clock > *counts {
+                    *counts = cell.clock.clone();
+                }
+                continue;
+            };
             if cell.clock == write.clock && by == write.device {
-                write.is_in_time |= !self.mainline.is_below(&cell.clock);
+                write.is_in_time |= !is_below;
             }
             let is_again = cell.clock > *counts;
             let is_new = by == write.device && write.is_born && !write.is_in_time;
@@ -510,6 +539,10 @@ impl Oracle {
                 }
             }
             if row.cells.is_empty() || row.deleted.as_ref() == Some(deleted) {
+                continue;
+            }
+            // One that came too late was never taken for a deletion by those who settled their own work meanwhile.
+            if self.late_deletes.contains(&(place.clone(), deleted.clone())) {
                 continue;
             }
             // The deletion is forgotten. A late column may be written again to a row that lives (rule 3.12), but no row
