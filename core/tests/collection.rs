@@ -5,7 +5,7 @@ mod common;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use common::{ahead::Ahead, open_at};
+use common::{ahead::Ahead, between::Between, open_at};
 use interocitor_core::{Compaction, Event, Events, Interocitor, StoreLocation, mailbox::FolderMailbox};
 use serde_json::{Value, json};
 
@@ -275,4 +275,36 @@ async fn a_row_that_others_wrote_to_is_not_brought_back_by_who_made_it_too() {
     let list = b.quarantined().await.unwrap();
     let put_aside: Vec<_> = list.iter().map(|kept| kept.write.as_ref().unwrap().row_id.as_str()).collect();
     assert_eq!(put_aside, ["seen", "seen and written"]);
+}
+
+/// A device that was away publishes and acknowledges while the others, who did not wait for it, raise the floor: what it
+/// promises came too late for them.
+#[tokio::test]
+async fn a_promise_that_the_compactor_had_not_seen_loses_nothing() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.device("a").await, mesh.device("b").await);
+    put(&a, "shared", json!({"v": 0})).await;
+    settle(&[&a, &b]).await;
+    put(&b, "shared", json!({"w": "b"})).await;
+    put(&b, "own", json!({"v": "b"})).await;
+    mesh.clock.days(30);
+    put(&a, "shared", json!({"v": 1})).await;
+    a.sync().await.unwrap();
+    compact(&a).await;
+    a.sync().await.unwrap();
+    let between = Arc::new(Between::new(FolderMailbox::new(mesh.mailbox.path())));
+    b.set_remote_storage(Some(between.clone())).await;
+    let (other, before) = (a.clone(), mesh.floor());
+    between.before("changes/", async move {
+        put(&other, "shared", json!({"v": 2})).await;
+        compact(&other).await;
+    });
+    assert!(b.connect().await.unwrap().is_online());
+    assert!(between.is_done());
+    assert!(mesh.floor() > before);
+    settle(&[&b, &a]).await;
+    let state = dump(&a).await;
+    assert_eq!(dump(&b).await, state);
+    assert_eq!(state["tables"]["t"]["own"], json!({"v": "b"}));
+    assert_eq!(state["tables"]["t"]["shared"], json!({"v": 2, "w": "b"}));
 }

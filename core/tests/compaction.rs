@@ -7,6 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use common::{
     ahead::Ahead,
+    between::Between,
     faulty::FaultyMailbox,
     open_at,
     sim::{Executor, World},
@@ -310,4 +311,30 @@ async fn a_device_that_has_seen_a_write_says_so() {
     }
     a.disconnect().await;
     assert_eq!(a.seen_by(&to_b, &one).await.unwrap_err().code().as_str(), "INVALID_ARGUMENT");
+}
+
+/// A write that comes while a snapshot is made is in it before any file has it. Whoever takes the epoch without reading the
+/// snapshot would miss it, should its writer never come back.
+#[tokio::test]
+async fn a_write_that_only_the_snapshot_has_reaches_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (device(folder.path(), |_| {}).await, device(folder.path(), |_| {}).await);
+    fill(&a).await;
+    b.sync().await.unwrap();
+    let between = Arc::new(Between::new(FolderMailbox::new(folder.path())));
+    a.set_remote_storage(Some(between.clone())).await;
+    assert!(a.connect().await.unwrap().is_online());
+    let late = a.clone();
+    // The compactor looks for a free number just before it reads the rows.
+    between.before("manifest-", async move {
+        late.table("todos").put("late", &json!({"by": "a"})).await.unwrap();
+    });
+    assert!(matches!(a.compact(DAY).await.unwrap(), Compaction::Written { .. }));
+    assert!(between.is_done());
+    // Its only copy was in memory.
+    drop(a);
+    b.sync().await.unwrap();
+    let fresh = device(folder.path(), |_| {}).await;
+    assert_eq!(dump(&fresh).await["tables"]["todos"]["late"], json!({"by": "a"}));
+    assert_eq!(dump(&b).await, dump(&fresh).await);
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod ahead;
+pub(crate) mod between;
 pub(crate) mod faulty;
 pub(crate) mod sim;
 

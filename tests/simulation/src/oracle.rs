@@ -276,7 +276,7 @@ impl Oracle {
     /// The rows that a text names as this oracle does.
     pub fn places_in(&self, text: &str) -> BTreeSet<Place> {
         let places = self.acknowledged.iter().map(|write| &write.place);
-        places.filter(|place| text.contains(&format!("{place:?}"))).cloned().collect()
+        places.chain(self.deletes.keys()).filter(|place| text.contains(&format!("{place:?}"))).cloned().collect()
     }
 
     /// What the writes of a row say, for a report.
