@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     mailbox::{Remote, Written},
+    peers::NUMBER,
     reference::{Join, Row, Rows},
     wire::{Change, Codec, Hlc, Manifest, Op, Snapshot},
 };
@@ -62,8 +63,8 @@ pub struct Oracle {
     published: BTreeMap<(Place, Option<String>), Hlc>,
     /// Every delete clock of a row that was published.
     deletes: BTreeMap<Place, BTreeSet<Hlc>>,
-    /// Those of them that were published at or below the floor.
-    late_deletes: BTreeSet<(Place, Hlc)>,
+    /// Those of them that were published at or below the floor, and by whom.
+    late_deletes: BTreeMap<(Place, Hlc), usize>,
     /// The clock under which a value counts; values are unique. That of its write, until rule 3.12 lets it be written again.
     clocks: HashMap<String, Hlc>,
     /// Values of writes that were never acknowledged: who published each first, and whether that was above the floor.
@@ -159,7 +160,7 @@ impl Oracle {
             cells: BTreeMap::new(),
             published: BTreeMap::new(),
             deletes: BTreeMap::new(),
-            late_deletes: BTreeSet::new(),
+            late_deletes: BTreeMap::new(),
             clocks: HashMap::new(),
             untold: HashMap::new(),
             acknowledged: Vec::new(),
@@ -276,7 +277,11 @@ impl Oracle {
     /// The rows that a text names as this oracle does.
     pub fn places_in(&self, text: &str) -> BTreeSet<Place> {
         let places = self.acknowledged.iter().map(|write| &write.place);
-        places.chain(self.deletes.keys()).filter(|place| text.contains(&format!("{place:?}"))).cloned().collect()
+        places
+            .chain(self.deletes.keys())
+            .filter(|place| text.contains(&format!("{place:?}")))
+            .cloned()
+            .collect()
     }
 
     /// What the writes of a row say, for a report.
@@ -354,7 +359,7 @@ impl Oracle {
                         self.note_op(op);
                     }
                     if is_change {
-                        self.note_late(&ops);
+                        self.note_late(&ops, file.by);
                         self.published(&ops);
                         for op in &ops {
                             self.entitle(op, file.by);
@@ -367,7 +372,7 @@ impl Oracle {
     }
 
     /// Notes deletions that come at or below the floor, where nobody takes them: they are late work themselves.
-    fn note_late(&mut self, ops: &[Op]) {
+    fn note_late(&mut self, ops: &[Op], by: usize) {
         for op in ops {
             let Some(deleted) = op.deleted.as_ref().filter(|deleted| self.mainline.is_below(deleted)) else {
                 continue;
@@ -375,7 +380,7 @@ impl Oracle {
             let place = (op.table.clone(), op.row.clone());
             let greatest = self.published.get(&(place.clone(), None));
             if greatest.is_none_or(|known| known < deleted) {
-                self.late_deletes.insert((place, deleted.clone()));
+                self.late_deletes.insert((place, deleted.clone()), by);
             }
         }
     }
@@ -530,6 +535,11 @@ impl Oracle {
     pub fn check_deletions(&self, rows: &Rows) -> Verdict {
         for (place, deleted) in &self.last_deletes() {
             let Some(row) = rows.get(place) else { continue };
+            let late = self.late_deletes.get(&(place.clone(), deleted.clone()));
+            if late == Some(&NUMBER) {
+                // A JavaScript peer knows no floor, and does not follow a clock that is far ahead.
+                continue;
+            }
             for (name, cell) in &row.cells {
                 if cell.clock <= *deleted {
                     return Err(format!(
@@ -542,7 +552,7 @@ impl Oracle {
                 continue;
             }
             // One that came too late was never taken for a deletion by those who settled their own work meanwhile.
-            if self.late_deletes.contains(&(place.clone(), deleted.clone())) {
+            if late.is_some() {
                 continue;
             }
             // The deletion is forgotten. A late column may be written again to a row that lives (rule 3.12), but no row

@@ -47,7 +47,10 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (785, "a write that a deletion in the mailbox had beaten all along was taken for lost"),
     (1049, "a wiped device is not held to what no snapshot has and the next floor may take"),
     (1119, "a failed upload was taken for published, behind a compaction by another client"),
-    (6226, "a device promised what a compactor that had not waited for it could not know, and lost its late work"),
+    (
+        6226,
+        "a device promised what a compactor that had not waited for it could not know, and lost its late work",
+    ),
     (6040, "the same"),
     (5706, "a write that only a snapshot had stayed unknown to those who took its epoch without reading it"),
     (6722, "the same"),
@@ -56,5 +59,8 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (6647, "another snapshot under the number of one that was merged was never merged"),
     (5847, "two devices put each its own manifest back into force, in turn"),
     (5849, "a deletion that came below the floor was held against late work that was settled before"),
+    (5423, "a NEW peer deletes below the floor of a fast clock, where nobody listens"),
+    (10127, "the same"),
+    (10799, "the same"),
     (1180, "a deletion of what was gone already was taken for lost when somebody made the row anew"),
 ];
