@@ -28,6 +28,7 @@ pub mod parcel;
 pub mod passphrase;
 pub mod stream;
 pub mod stretch;
+mod veil;
 
 pub use envelope::{open, seal};
 pub use error::{OpenError, SealError};
@@ -35,6 +36,7 @@ pub use fragment::{FragmentError, fragment_url, key_from_fragment};
 pub use key::Key;
 pub use passphrase::{Passphrase, PassphraseError};
 pub use stream::{Decryptor, EnvelopeOpener, EnvelopeSealer, sealed_len};
+pub use veil::Veil;
 
 /// The only version of the envelope.
 pub const VERSION: u64 = 1;
