@@ -8,7 +8,9 @@ use crate::{
     credentials::{BiometricPrompt, CredentialStore},
     host::{Host, TokioHost},
     merge::MergeStrategy,
+    replica::Replica,
     schema::Schema,
+    transfer::FileForm,
 };
 
 /// Called with the stage at which a connect stalled.
@@ -123,6 +125,15 @@ pub struct Config {
     /// When a handle that syncs by itself compacts, too; `None`: never. It never does beside clients of another
     /// kind, since theirs may read files that are deleted, nor on a managed mesh that another device compacts.
     pub auto_compact: Option<AutoCompaction>,
+    /// How durable files are written into the mailbox; `None`: as the mesh does already. Both forms are read.
+    pub file_form: Option<FileForm>,
+    /// The longest durable file, in bytes.
+    pub max_file_bytes: u64,
+    /// How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted.
+    pub file_cache_bytes: u64,
+    /// Further mailboxes that are written to and never read for merging; see [`Replica`]. Processes that share a store
+    /// name the same.
+    pub replicas: Vec<Replica>,
     /// Runs when a connect stalls.
     pub on_connect_stalled: Option<OnConnectStalled>,
     /// Time, randomness and tasks.
@@ -193,6 +204,10 @@ impl Config {
             connect_stage_timeout: Duration::from_secs(15),
             auto_sync: true,
             auto_compact: Some(AutoCompaction::default()),
+            file_form: None,
+            max_file_bytes: 5_000_000_000,
+            file_cache_bytes: 256 * 1024 * 1024,
+            replicas: Vec::new(),
             on_connect_stalled: None,
             host: Arc::new(TokioHost),
         }
@@ -206,6 +221,7 @@ impl std::fmt::Debug for Config {
             .field("store", &self.store)
             .field("remote_path", &self.remote_path)
             .field("encrypted", &self.encrypted)
+            .field("replicas", &self.replicas)
             .field("has_passphrase", &self.passphrase.is_some())
             .finish_non_exhaustive()
     }

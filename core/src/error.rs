@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::mailbox::{MailboxError, MailboxErrorKind};
 
 /// What every fallible call of the engine returns.
@@ -50,6 +52,10 @@ pub enum ErrorCode {
     BiometricsLockedOut,
     CredentialsLocked,
     MasterPassphraseWrong,
+    FileNotFound,
+    FileIntegrity,
+    ExportInvalid,
+    ExportNewer,
 }
 
 impl ErrorCode {
@@ -94,8 +100,22 @@ impl ErrorCode {
             ErrorCode::BiometricsLockedOut => "BIOMETRICS_LOCKED_OUT",
             ErrorCode::CredentialsLocked => "CREDENTIALS_LOCKED",
             ErrorCode::MasterPassphraseWrong => "MASTER_PASSPHRASE_WRONG",
+            ErrorCode::FileNotFound => "FILE_NOT_FOUND",
+            ErrorCode::FileIntegrity => "FILE_INTEGRITY",
+            ErrorCode::ExportInvalid => "EXPORT_INVALID",
+            ErrorCode::ExportNewer => "EXPORT_NEWER",
         }
     }
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub error: String,
 }
 
 /// Why a call failed. The text says what happened and what to do; it never holds values, keys or
@@ -236,6 +256,44 @@ pub enum Error {
         /// The field.
         field: String,
     },
+    /// Neither this device nor the mailbox has a durable file.
+    #[error("there is no file {path}; check its path, or put it again from where it is")]
+    FileNotFound {
+        /// Its path.
+        path: String,
+    },
+    /// The body of a durable file is not what it should be. Nothing of it was given out.
+    #[error("the file {path} is not what it should be: {reason}; put it again from a device that has it")]
+    FileIntegrity {
+        /// Its path.
+        path: String,
+        /// What gave it away.
+        reason: String,
+    },
+    /// What was to be imported is no export, or not whole. Nothing was changed.
+    #[error("the export cannot be imported: {entry}: {reason}; nothing was changed: use another copy of it")]
+    ExportInvalid {
+        /// Which part of it.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was to be imported was written by a newer version. Nothing was changed.
+    #[error(
+        "the export was written by a newer version (format {found}, this one knows {known}); update the app"
+    )]
+    ExportNewer {
+        /// Its format.
+        found: u64,
+        /// The newest format known here.
+        known: u64,
+    },
+    /// The passphrase does not open an archive. Nothing was changed.
+    #[error("the archive is not opened: {reason}; nothing was changed")]
+    ArchivePassphrase {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The caller passed something unusable.
     #[error("{what}: {reason}")]
     InvalidArgument {
@@ -369,7 +427,7 @@ impl Error {
             Error::ManifestInvalid { .. } => ErrorCode::ManifestInvalid,
             Error::ManifestHash { .. } => ErrorCode::ManifestHash,
             Error::PassphraseRequired => ErrorCode::PassphraseRequired,
-            Error::PassphraseWrong { .. } => ErrorCode::PassphraseWrong,
+            Error::PassphraseWrong { .. } | Error::ArchivePassphrase { .. } => ErrorCode::PassphraseWrong,
             Error::RemoteMissing { .. } => ErrorCode::RemoteMissing,
             Error::RemoteRollback { .. } => ErrorCode::RemoteRollback,
             Error::StoreNewer { .. } => ErrorCode::StoreNewer,
@@ -387,6 +445,10 @@ impl Error {
             Error::BiometricsLockedOut => ErrorCode::BiometricsLockedOut,
             Error::CredentialsLocked { .. } => ErrorCode::CredentialsLocked,
             Error::MasterPassphraseWrong { .. } => ErrorCode::MasterPassphraseWrong,
+            Error::FileNotFound { .. } => ErrorCode::FileNotFound,
+            Error::FileIntegrity { .. } => ErrorCode::FileIntegrity,
+            Error::ExportInvalid { .. } => ErrorCode::ExportInvalid,
+            Error::ExportNewer { .. } => ErrorCode::ExportNewer,
             Error::UserCancelled => ErrorCode::UserCancelled,
             Error::Suspended => ErrorCode::Suspended,
             Error::PairingRejected { .. } => ErrorCode::PairingRejected,
@@ -445,6 +507,10 @@ impl Error {
         Error::PairingRejected { reason: reason.into() }
     }
 
+    pub(crate) fn integrity(path: &str, reason: impl Into<String>) -> Self {
+        Error::FileIntegrity { path: path.to_owned(), reason: reason.into() }
+    }
+
     pub(crate) fn invalid(what: &'static str, reason: impl Into<String>) -> Self {
         Error::InvalidArgument { what, reason: reason.into() }
     }
@@ -456,6 +522,7 @@ impl From<MailboxError> for Error {
             MailboxErrorKind::Timeout => Error::RemoteTimeout { stage: error.operation() },
             MailboxErrorKind::QuotaFull => Error::QuotaFull(error),
             MailboxErrorKind::Offline => Error::Offline(error),
+            MailboxErrorKind::DiskFull => Error::DiskFull,
             _ => Error::RemoteAccess(error),
         }
     }

@@ -17,7 +17,11 @@ use std::{
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
-use crate::{local::Changes, value::Name};
+use crate::{
+    local::Changes,
+    transfer::{TransferKind, TransferState},
+    value::Name,
+};
 
 /// Events a listener may leave unread before changes are folded together.
 const QUEUE: usize = 256;
@@ -147,7 +151,8 @@ pub enum Event {
     CompactAutoStart { trigger: &'static str },
     #[serde(rename = "compact:auto:complete")]
     CompactAutoComplete { trigger: &'static str, epoch: u64, deleted: u64 },
-    /// It was left to others: `sampling`, `other-clients`, `not-the-writer` or `overtaken`.
+    /// It was left to others or to later: `sampling`, `other-clients`, `not-the-writer`, `overtaken` or
+    /// `rows-wait-for-files`.
     #[serde(rename = "compact:auto:skip")]
     CompactAutoSkip { trigger: &'static str, reason: &'static str },
     #[serde(rename = "compact:auto:error")]
@@ -167,6 +172,31 @@ pub enum Event {
     /// The device that wanted it has the credential: both are done.
     #[serde(rename = "pairing:received")]
     PairingReceived { intent: &'static str },
+    /// A file or what is to be done about it is in another state; both are `None` where nothing is to be done.
+    #[serde(rename = "file:state")]
+    FileState { path: String, is_here: bool, kind: Option<TransferKind>, state: Option<TransferState> },
+    /// A transfer moves on, told at most four times a second.
+    #[serde(rename = "file:progress")]
+    FileProgress { path: String, bytes: u64, bytes_total: Option<u64> },
+    /// A transfer failed. It is tried again after the wait, or not at all as it is.
+    #[serde(rename = "file:error")]
+    FileError { path: String, code: String, error: String, retry_in_ms: Option<u64> },
+    /// A replica was brought up to date: it has `files`, of which `copied` were written now.
+    #[serde(rename = "replica:complete")]
+    ReplicaComplete { replica: String, files: u64, copied: u64, bytes: u64 },
+    /// A replica is being brought up to date, told at most four times a second.
+    #[serde(rename = "replica:progress")]
+    ReplicaProgress { replica: String, files: u64, files_total: u64, bytes: u64 },
+    /// A replica could not be written to. What it lacks is caught up: after the wait, or with the next exchange where
+    /// nothing runs in the background. The main mailbox is not concerned.
+    #[serde(rename = "replica:error")]
+    ReplicaError { replica: String, code: String, error: String, retryable: bool, retry_in_ms: Option<u64> },
+    /// An export moves on, told at most four times a second.
+    #[serde(rename = "export:progress")]
+    ExportProgress { rows: u64, files: u64, bytes: u64 },
+    /// An import moves on, told at most four times a second.
+    #[serde(rename = "import:progress")]
+    ImportProgress { rows: u64, files: u64, bytes: u64 },
     #[serde(rename = "trace:manifest")]
     TraceManifest { op: &'static str, reason: &'static str, generation: u64 },
     #[serde(rename = "trace:head")]

@@ -45,12 +45,16 @@
 //! | `wire` | names and JSON shapes of what lies in a mailbox |
 //! | [`error`], [`host`] | the one error; time, randomness and tasks behind a trait |
 //! | [`diagnosis`] | what a doctor can find, and what to do about it |
-//! | [`mailbox`] | the remote: one trait, one error, one suite; folder, memory, WebDAV |
-//! | `store` | SQLite: rows, fields, outbox, receipts, quarantine |
+//! | [`mailbox`] | the remote: one trait, one error, one suite; folder, memory, WebDAV, S3, Google Drive, Cloudflare |
+//! | `store`, `bodies` | SQLite: rows, fields, outbox, receipts, quarantine; the contents of files, beside it |
 //! | [`schema`], [`query`] | declared fields and indexes; filters, order, pages |
-//! | `local`, [`events`] | an app's writes; what the app is told |
+//! | `local`, `transfer`, [`events`] | an app's writes; what is done about files; what the app is told |
 //! | [`credentials`], [`recovery`], [`config`] | where passphrases live, and how people keep one; every option with its default |
 //! | `sync` | connect, pull, flush, snapshots, acknowledgements, progress |
+//! | `files` | durable files: staged, queued, brought into the mailbox and back, kept within a budget |
+//! | [`images`] | images among the files: media types, temporary files in the clear, small pictures |
+//! | `replica` | further mailboxes that are written to, and can restore a mesh |
+//! | `export` | a mesh as readable files or one encrypted archive, and back |
 //! | [`pairing`] | codes that a new device scans, what passes between the two, QR codes |
 //! | `engine` | [`Interocitor`] itself, tables, batches, the background task, status, doctor |
 #![forbid(unsafe_code)]
@@ -63,6 +67,7 @@ pub mod diagnosis;
 pub mod error;
 pub mod events;
 pub mod host;
+pub mod images;
 pub mod mailbox;
 pub mod pairing;
 pub mod query;
@@ -70,30 +75,42 @@ pub mod recovery;
 pub mod schema;
 pub mod value;
 
+mod bodies;
 mod engine;
+mod export;
+mod files;
 mod local;
 mod merge;
+mod replica;
 mod row;
 mod store;
 mod sync;
+mod transfer;
 mod wire;
 
 pub use config::{Config, StoreEncryption, StoreLocation};
 #[cfg(feature = "simulation")]
 pub use engine::InspectedRow;
 pub use engine::{
-    Background, Batch, BatchTable, Compaction, Connection, Device, Interocitor, LiveQuery, MeshConfig,
-    Paired, Pairing, Pending, Problem, Status, StatusWatch, Table, WriteMark, set_aside_store,
+    Background, Batch, BatchTable, Compaction, Connection, Device, FileTransferWatch, FilesSynced,
+    Interocitor, LiveQuery, MeshConfig, Paired, Pairing, Pending, Status, StatusWatch, Table, WriteMark,
+    set_aside_store,
 };
-pub use error::{Error, ErrorCode, Result};
+pub use error::{Error, ErrorCode, Problem, Result};
 pub use events::{ConnectionStatus, Event, Events};
+pub use export::{ExportFormat, Exported, Imported};
+pub use files::{
+    FileContent, FileInfo, FileListing, FilePath, FileReader, FileSource, GetFile, StagedFile, Transfer,
+};
 pub use interocitor_crypto::{Key, Passphrase};
 pub use local::{Fields, IntoFields};
 pub use merge::{Conflict, MergeFunction, MergeStrategy};
 pub use query::{Condition, Direction, Query, Row};
+pub use replica::{Replica, ReplicaState, Replicated};
 pub use schema::Schema;
 pub use store::quarantine::{Quarantined, QuarantinedWrite};
 pub use sync::progress::{Operation, Phase};
+pub use transfer::{FileForm, TransferKind, TransferState};
 pub use value::{Name, Value};
 
 /// Compiles the example of the README.

@@ -217,7 +217,7 @@ async fn what_is_written_while_a_store_is_reset_is_in_the_copy_or_in_the_mesh() 
     let copy = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.display().to_string().contains(".before-join-"))
+        .find(|path| path.is_file() && path.display().to_string().contains(".before-join-"))
         .expect("a copy lies beside the store");
     let (before, after) = (rows(&open(&copy, &clock).await).await, rows(&a).await);
     assert_eq!(before["r4999"], json!({"v": 4999}));

@@ -17,6 +17,8 @@ mod scan;
 mod steps;
 #[path = "crash/torn.rs"]
 mod torn;
+#[path = "crash/uploads.rs"]
+mod uploads;
 #[path = "crash/world.rs"]
 mod world;
 
@@ -62,6 +64,11 @@ fn a_killed_write_leaves_no_half_file() {
     println!("{kills} kills, {leftovers} temporary files left");
 }
 
+#[test]
+fn a_killed_upload_leaves_no_wrong_byte_and_nothing_else() {
+    uploads::outlive(seed(), kills() / 4);
+}
+
 /// A process of [`nothing_acknowledged_is_lost_by_a_kill`].
 #[test]
 #[ignore = "started, and killed, by the tests of this file"]
@@ -74,4 +81,11 @@ fn life_of_a_writer() {
 #[ignore = "started, and killed, by the tests of this file"]
 fn life_of_a_mailbox() {
     torn::live(&process::order());
+}
+
+/// A process of [`a_killed_upload_leaves_no_wrong_byte_and_nothing_else`].
+#[test]
+#[ignore = "started, and killed, by the tests of this file"]
+fn life_of_an_uploader() {
+    uploads::live(&process::order());
 }

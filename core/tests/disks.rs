@@ -2,15 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+#[allow(dead_code, reason = "shared with the tests of WebDAV")]
+#[path = "webdav/server.rs"]
+mod server;
 
 use std::{path::PathBuf, process::Command, sync::Arc};
 
-use common::open_at;
+use bytes::Bytes;
+use common::{carrier::Carrier, open_at};
+use futures_util::{StreamExt, stream};
 use interocitor_core::{
-    Config, Interocitor, StoreLocation,
-    mailbox::{FolderMailbox, MemoryMailbox},
+    Config, Error, Interocitor, StoreLocation,
+    mailbox::{
+        Body, FolderMailbox, MailboxErrorKind, MemoryMailbox, StorageAdapter, WebDavConfig, WebDavMailbox,
+    },
 };
 use serde_json::json;
+use server::{Reply, Server, folder};
 
 fn disk() -> PathBuf {
     std::env::var_os("SMALL_DISK").expect("run this as `bash tests/run.sh disks`").into()
@@ -26,6 +34,8 @@ fn remount(mode: &str) {
 async fn full_and_read_only_disks() {
     full_store_disk().await;
     full_mailbox_disk().await;
+    full_disk_for_files().await;
+    full_disk_for_uploads().await;
     read_only_disk().await;
 }
 
@@ -72,6 +82,67 @@ async fn full_mailbox_disk() {
     let names = common::tree(&mailbox.join("Mesh/changes"));
     assert!(names.keys().all(|name| !name.contains("-chg_")), "{:?}", names.keys());
     std::fs::remove_dir_all(mailbox).unwrap();
+}
+
+async fn full_disk_for_files() {
+    let mailbox = MemoryMailbox::new();
+    let open = async |path: PathBuf| {
+        let db = open_at(StoreLocation::File(path), |config| {
+            config.passphrase = Some("1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE".into());
+        })
+        .await;
+        db.set_remote_storage(Some(Arc::new(mailbox.clone()))).await;
+        assert!(db.connect().await.unwrap().is_online());
+        db
+    };
+    let roomy = tempfile::tempdir().unwrap();
+    let other = open(roomy.path().join("a.db")).await;
+    other.put_file("large", vec![7; 3_000_000], None).await.unwrap();
+    other.put_file("small", vec![7; 1000], None).await.unwrap();
+    other.sync().await.unwrap();
+
+    let path = disk().join("files.db");
+    let db = open(path.clone()).await;
+    let bodies = || std::fs::read_dir(disk().join("files.db.files")).map_or(0, Iterator::count);
+    // Neither what is put nor what is fetched leaves half of it behind.
+    let error = db.put_file("own", vec![7; 3_000_000], None).await.unwrap_err();
+    assert_eq!((error.code().as_str(), bodies()), ("DISK_FULL", 0), "{error}");
+    assert_eq!(db.get_file("large").await.unwrap_err().code().as_str(), "DISK_FULL");
+    assert_eq!(bodies(), 0);
+    // The queue tells it, tries again later, and goes on with the rest.
+    db.pin_file("large").await.unwrap();
+    db.pin_file("small").await.unwrap();
+    let synced = db.sync_files().await.unwrap();
+    assert_eq!((synced.done, synced.failed, bodies()), (1, 1, 1));
+    let waiting = db.file_transfers().await.unwrap();
+    let transfer = waiting[0].transfer.as_ref().unwrap();
+    assert_eq!(transfer.problem.as_ref().unwrap().code, "DISK_FULL");
+    assert!(transfer.retry_at_ms.is_some(), "{transfer:?}");
+    db.shutdown().await.unwrap();
+    std::fs::remove_dir_all(disk().join("files.db.files")).unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+/// What the platform is to carry does not fit: a fault of this device, and nothing stays.
+async fn full_disk_for_uploads() {
+    let (carrier, spool) = (Carrier::new(), disk().join("spool"));
+    let server = Server::start(|request| match request.method.as_str() {
+        "PROPFIND" => Reply::multistatus(&folder("/dav/")),
+        _ => Reply::status(201),
+    });
+    let config = WebDavConfig::new(&server.await.url).unwrap();
+    let mailbox = WebDavMailbox::new(&config.with_platform_uploads(carrier.uploads(&spool))).unwrap();
+    let pieces = stream::iter((0..1000).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
+    let error = mailbox
+        .write_file("/x", Body::Stream { len: 100_000_000, stream: pieces.boxed() })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), MailboxErrorKind::DiskFull, "{error}");
+    let error = Error::from(error);
+    assert_eq!((error.code().as_str(), error.is_retryable()), ("DISK_FULL", true));
+    assert!(carrier.seen().is_empty());
+    // It must be empty.
+    std::fs::remove_dir(spool).unwrap();
 }
 
 async fn read_only_disk() {

@@ -252,7 +252,7 @@ async fn reset_to_remote_leaves_a_copy_of_what_it_clears() {
     let copy = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.display().to_string().contains(".before-join-"))
+        .find(|path| path.is_file() && path.display().to_string().contains(".before-join-"))
         .expect("a copy lies beside the store");
     let former = open_at(StoreLocation::File(copy), |_| {}).await;
     assert_eq!(rows(&former).await, json!({"t": {"old": {"a": 1}, "unpublished": {"a": 2}}}));

@@ -265,3 +265,21 @@ async fn a_batch_is_all_or_nothing_and_one_file() {
     assert_eq!(row(&other, "r").await, json!({"c": 3}));
     assert_eq!(row(&other, id.as_str().unwrap()).await, json!({"b": 1}));
 }
+
+#[tokio::test]
+async fn empty_rows_wait_in_one_batch_with_others() {
+    let mailbox = MemoryMailbox::new();
+    let (a, b) = (device(&mailbox, |_| {}).await, device(&mailbox, |_| {}).await);
+    // All within the time in which single writes are one batch.
+    a.table("t").put("full", &json!({"x": 1})).await.unwrap();
+    for id in ["r1", "r2", "r3"] {
+        a.table("t").put(id, &json!({})).await.unwrap();
+    }
+    a.table("t").put("full", &json!({"x": 2})).await.unwrap();
+    a.sync().await.unwrap();
+    b.sync().await.unwrap();
+    for id in ["r1", "r2", "r3"] {
+        assert_eq!(row(&b, id).await, json!({}));
+    }
+    assert_eq!(row(&b, "full").await, json!({"x": 2}));
+}

@@ -153,7 +153,9 @@ fn cells(folder: &Path) -> BTreeMap<String, usize> {
     let mut cells: BTreeMap<String, usize> = BTreeMap::new();
     for entry in std::fs::read_dir(folder.join("box/Mesh/changes")).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().unwrap() == "head.json" {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // What somebody is still writing has a hidden name, and is nobody's to read.
+        if name == "head.json" || name.starts_with('.') {
             continue;
         }
         let payload = interocitor_crypto::open(&key, &std::fs::read(path).unwrap()).unwrap();

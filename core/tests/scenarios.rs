@@ -5,6 +5,8 @@
 mod cli;
 #[path = "scenarios/driver.rs"]
 mod driver;
+#[path = "scenarios/files.rs"]
+mod files;
 #[path = "scenarios/format.rs"]
 mod format;
 #[path = "scenarios/interpreter.rs"]

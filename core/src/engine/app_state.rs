@@ -22,8 +22,9 @@ impl Interocitor {
     }
 
     /// Lets go of every file and lock, so that the operating system may freeze the app: iOS ends apps that
-    /// hold a lock on a file then. An exchange under way is broken off and continued later. Calls
-    /// answer `SUSPENDED` until [`resume`](Self::resume); live queries wait.
+    /// hold a lock on a file then. An exchange under way is broken off and continued later, but for an
+    /// upload that the platform carries (`PlatformUploads`): it goes on, and what it came to is noted after the
+    /// next [`resume`](Self::resume). Calls answer `SUSPENDED` until [`resume`](Self::resume); live queries wait.
     ///
     /// Returns when no lock is held any more.
     ///
@@ -40,11 +41,13 @@ impl Interocitor {
         }
         inner.interrupt.send_replace(());
         let _one = inner.exchange.lock().await;
+        let _none = inner.file_gate.write().await;
         inner.give_up_lease();
         let adapter = inner.remote().adapter.clone();
         if let Some(adapter) = adapter {
             adapter.quiesce().await;
         }
+        inner.replicas.quiesce().await;
         inner
             .ctx
             .blocking(|ctx| {
@@ -76,10 +79,12 @@ impl Interocitor {
         inner.ctx.events.mark_all();
         inner.ctx.events.pulse().beat();
         inner.driver.hurry();
+        inner.file_worker.wake();
+        inner.replicas.stir();
         Ok(())
     }
 
-    /// Connects where that is needed and exchanges once, within `deadline`: for the short time that an
+    /// Connects where that is needed, exchanges once and moves the files that wait, within `deadline`: for the short time that an
     /// operating system gives to an app in the background. What was not done in time is done later.
     ///
     /// # Errors
@@ -89,19 +94,37 @@ impl Interocitor {
     pub async fn sync_once(&self, deadline: Duration) -> Result<()> {
         self.inner.check_open()?;
         let inner = Arc::clone(&self.inner);
-        within(&*self.inner.config.host, deadline, "sync", async move {
-            if inner.remote().link.is_some() {
-                return inner
+        let host = &*self.inner.config.host;
+        let begun_ms = host.now_ms();
+        within(host, deadline, "sync", async move {
+            let exchange = async || {
+                inner
                     .exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await)
-                    .await;
+                    .await
+            };
+            if inner.remote().link.is_some() {
+                exchange().await?;
+            } else {
+                inner.take_lease(true)?;
+                if let Connection::Offline { error, .. } = inner.connect_once(true).await? {
+                    return Err(error);
+                }
             }
-            inner.take_lease(true)?;
-            match inner.connect_once(true).await? {
-                Connection::Online => Ok(()),
-                Connection::Offline { error, .. } => Err(error),
+            // Rows first: files may take all the time that there is.
+            if inner.run_files(true).await?.has_released {
+                exchange().await?;
             }
+            Ok(())
         })
-        .await
+        .await?;
+        // With the time that is left, and without a word on what they did not get.
+        let left = deadline.saturating_sub(Duration::from_millis(host.now_ms().saturating_sub(begun_ms)));
+        let feed = async {
+            self.inner.feed_replicas().await;
+            Ok(())
+        };
+        let _ = within(host, left, "replica", feed).await;
+        Ok(())
     }
 
     /// State of the connection, without a look at the store.

@@ -88,6 +88,7 @@ async fn compact(inner: &Arc<Inner>, policy: &AutoCompaction, trigger: &'static 
         Suitability::Suits { devices } => devices,
         Suitability::NotTheWriter => return skip("not-the-writer"),
         Suitability::OtherClients => return skip("other-clients"),
+        Suitability::RowsWait => return skip("rows-wait-for-files"),
     };
     let window = (devices / u64::from(policy.compactors.max(1))).max(1);
     if trigger == "immediate" && !random(&*inner.config.host).is_multiple_of(window) {

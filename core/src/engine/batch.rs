@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::{Inner, Writing};
 use crate::{
     error::Result,
+    files::StagedFile,
     host::ids,
     local::{self, IntoFields, RowWrite, Write, check_name},
     query::Row,
@@ -16,11 +17,12 @@ use crate::{
 pub struct Batch {
     inner: Arc<Inner>,
     writes: Vec<RowWrite>,
+    files: Vec<StagedFile>,
 }
 
 impl Batch {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, writes: Vec::new() }
+        Self { inner, writes: Vec::new(), files: Vec::new() }
     }
 
     /// A table within this batch.
@@ -28,14 +30,22 @@ impl Batch {
         BatchTable { batch: self, name: name.into() }
     }
 
-    /// Number of writes so far.
+    /// Puts a file, staged by [`Interocitor::stage_file`](super::Interocitor::stage_file), together with the rows. Other
+    /// devices see none of the rows before the mailbox has all the files: the files are uploaded first, then the rows
+    /// are published. Of several files under one path the last one counts.
+    pub fn put_file(&mut self, file: StagedFile) {
+        self.files.retain(|known| known.path() != file.path());
+        self.files.push(file);
+    }
+
+    /// Number of writes so far, files included.
     pub fn len(&self) -> usize {
-        self.writes.len()
+        self.writes.len() + self.files.len()
     }
 
     /// Whether nothing was written so far.
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+        self.writes.is_empty() && self.files.is_empty()
     }
 
     /// Applies all writes, onto the rows as they are now, in one transaction; they are published as
@@ -45,10 +55,10 @@ impl Batch {
     ///
     /// `UNIQUE_VIOLATION` and those of the store; then nothing is written.
     pub async fn commit(self) -> Result<()> {
-        if self.writes.is_empty() {
+        if self.is_empty() {
             return self.inner.check_open();
         }
-        self.inner.write(self.writes, true).await
+        self.inner.write(Writing { rows: self.writes, files: self.files, is_batch: true }).await
     }
 }
 

@@ -21,14 +21,21 @@ use crate::{
     error::{Error, Result},
     events::Event,
     host::Host,
+    mailbox::Watch,
     store::{Foreign, meta::keys},
 };
 
-/// From a push message to the pull: what comes meanwhile is pulled with it.
+/// The first push message is followed at once; those that come for so long afterwards are pulled together.
 const POKE: Duration = Duration::from_secs(1);
+
+/// Between two polls where a mailbox tells of everything by itself.
+const TOLD_POLL: Duration = Duration::from_mins(5);
 
 /// Between two looks at what other processes did to the store.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a mailbox gets to say whether it tells of changes.
+const WATCH: Duration = Duration::from_secs(30);
 
 /// So many looks in vain, and this process counts as alone; it then looks at its polls only.
 const LOOKS: u32 = 300;
@@ -124,10 +131,14 @@ impl Driver {
             debounce: config.flush_debounce,
             threshold: config.flush_threshold,
             rhythm: Rhythm::new(config.poll_interval),
+            poll_interval: config.poll_interval,
+            lull: None,
             compactor: AutoCompactor::new(config.auto_compact.clone()),
             timer: config.host.sleep(config.poll_interval),
             looks: if inner.ctx.store.path().is_some() { LOOKS } else { 0 },
             poked_ms: None,
+            watch: None,
+            has_asked: false,
         };
         inner.ctx.host.spawn(Box::pin(task.run()));
     }
@@ -176,6 +187,9 @@ struct Task {
     debounce: Duration,
     threshold: u32,
     rhythm: Rhythm,
+    poll_interval: Duration,
+    /// Runs out when the next push message may be followed.
+    lull: Option<BoxFuture<'static, ()>>,
     compactor: AutoCompactor,
     /// Runs out when the next exchange is due.
     timer: BoxFuture<'static, ()>,
@@ -183,6 +197,9 @@ struct Task {
     looks: u32,
     /// The last push message that another process passed on.
     poked_ms: Option<u64>,
+    /// The mailbox tells of changes, until this is dropped.
+    watch: Option<Watch>,
+    has_asked: bool,
 }
 
 impl Task {
@@ -191,10 +208,12 @@ impl Task {
     }
 
     async fn run(mut self) {
+        self.watch_mailbox().await;
         while let Some(cause) = self.wait().await {
             let Some(inner) = self.inner.upgrade() else { return };
             let batches = self.signals.queued.swap(0, Ordering::AcqRel);
             let done = self.step(&inner, cause).await;
+            self.watch_mailbox().await;
             if matches!(done, Ok(Done::Exchanged { .. } | Done::Published)) {
                 self.compactor.run(&inner, batches).await;
             }
@@ -219,7 +238,32 @@ impl Task {
             if cause == Cause::Hurried {
                 self.rhythm.restart();
             }
+            self.rhythm.set_base(self.base_of(&inner));
             self.timer = self.host.sleep(self.rhythm.pause(self.signals.is_hidden()));
+        }
+    }
+
+    /// Who is told of everything need not ask often.
+    fn base_of(&self, inner: &Inner) -> Duration {
+        let link = inner.remote().link.clone();
+        let is_told = self.watch.is_some() && link.is_some_and(|link| link.adapter.is_push_healthy());
+        if is_told { self.poll_interval.max(TOLD_POLL) } else { self.poll_interval }
+    }
+
+    /// Asks the mailbox, once there is a connection, to tell of changes.
+    async fn watch_mailbox(&mut self) {
+        if self.has_asked {
+            return;
+        }
+        let Some(link) = self.inner.upgrade().and_then(|inner| inner.remote().link.clone()) else { return };
+        self.has_asked = true;
+        let signals = Arc::clone(&self.signals);
+        let notice = Arc::new(move || signals.raise(&signals.is_poked));
+        let asked = link.adapter.watch(link.layout.root(), notice);
+        match future::select(asked, self.host.sleep(WATCH)).await {
+            Either::Left((Ok(watch), _)) => self.watch = watch,
+            Either::Left((Err(error), _)) => tracing::debug!(%error, "the mailbox is polled only"),
+            Either::Right(_) => tracing::debug!("the mailbox does not say whether it tells of changes"),
         }
     }
 
@@ -237,7 +281,10 @@ impl Task {
                 // A mailbox that failed is left alone until the pause is over, whoever pushes or writes.
                 if !self.rhythm.is_failing() {
                     if self.signals.is_poked.load(Ordering::Acquire) {
-                        self.host.sleep(POKE).await;
+                        if let Some(lull) = self.lull.take() {
+                            lull.await;
+                        }
+                        self.lull = Some(self.host.sleep(POKE));
                         self.signals.is_poked.store(false, Ordering::Release);
                         return (!self.is_stopped()).then_some(Cause::Poked);
                     }
@@ -305,6 +352,8 @@ impl Task {
             Ok(Foreign::Nothing) | Err(_) => {}
             Ok(change) => {
                 self.looks = LOOKS;
+                // Perhaps it put a file.
+                inner.file_worker.wake();
                 if change == Foreign::Rows {
                     inner.ctx.events.emit_changes_of_others();
                 } else {
@@ -399,8 +448,8 @@ fn tell(inner: &Inner, error: &Error, wait: Duration) {
 }
 
 impl Interocitor {
-    /// Tells that the mailbox has news, as a push message says: they are pulled after a second, in which
-    /// further messages collapse; for what comes during the pull there is one more. While pulls fail, messages
+    /// Tells that the mailbox has news, as a push message says: they are pulled at once. Messages of the following
+    /// second collapse, as do those that come during the pull: one more pull follows. While pulls fail, messages
     /// wait for the retry that comes anyway, after 2 seconds, 4, and so on up to 5 minutes.
     ///
     /// Does nothing where the database does not sync by itself, or is not connected.
@@ -416,6 +465,7 @@ impl Interocitor {
             self.inner.change_facts(|facts| facts.has_network = is_available);
             // It is a part of the status even where the state of the connection stays the same.
             self.inner.ctx.events.pulse().beat();
+            self.inner.file_worker.wake();
         }
     }
 }

@@ -154,22 +154,30 @@ impl Interocitor {
     /// As [`pull`](Self::pull); what could not be published waits.
     pub async fn flush(&self) -> Result<u64> {
         let inner = &self.inner;
-        inner
+        let files = inner
             .exchange(async |link| {
                 manifest::expect(&inner.ctx, link, "flush").await?;
                 Ok(flush::flush(&inner.ctx, link).await?.files)
             })
-            .await
+            .await?;
+        inner.feed_replicas().await;
+        Ok(files)
     }
 
-    /// Pulls, publishes and acknowledges.
+    /// Moves the files that wait, then pulls, publishes and acknowledges. A file that fails is told by its state and by
+    /// `file:error`, and keeps nothing else back but the rows of its batch.
     ///
     /// # Errors
     ///
     /// As [`pull`](Self::pull).
     pub async fn sync(&self) -> Result<()> {
         let inner = &self.inner;
-        inner.exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await).await
+        if inner.remote().link.is_some() {
+            inner.run_files(true).await?;
+        }
+        inner.exchange(async |link| connect::exchange(&inner.ctx, link, Foretaste::default()).await).await?;
+        inner.feed_replicas().await;
+        Ok(())
     }
 
     /// Whether [`shutdown`](Self::shutdown) was called.
@@ -187,6 +195,7 @@ impl Interocitor {
             return Ok(());
         }
         self.inner.tear_down("disconnect").await;
+        self.inner.shown.close();
         self.inner.ctx.events.close();
         self.inner
             .ctx
@@ -228,6 +237,7 @@ impl Inner {
         link.forget_listing();
         let outcome = self.interruptible(work(&link)).await;
         self.note_outcome(outcome.as_ref().err());
+        self.replicas.stir();
         outcome
     }
 
@@ -286,19 +296,30 @@ impl Inner {
         if self.remote().link.is_some() {
             self.ctx.emit(&Event::ConnectNoop { reason: "already-connected" });
             if self.config.auto_sync {
-                self.driver.start(self, may_found);
+                self.start(may_found);
             }
             return Ok(Connection::Online);
         }
         self.take_lease(true)?;
         let outcome = self.connect_once(may_found).await;
         if self.config.auto_sync && !matches!(&outcome, Err(error) if !error.is_retryable()) {
-            self.driver.start(self, may_found);
+            self.start(may_found);
         }
         if !self.driver.is_running() {
             self.give_up_lease();
         }
+        if matches!(&outcome, Ok(Connection::Online)) {
+            self.feed_replicas().await;
+        }
         outcome
+    }
+
+    /// Starts what works in the background.
+    fn start(self: &Arc<Self>, may_found: bool) {
+        self.driver.start(self, may_found);
+        self.file_worker.start(self);
+        self.file_worker.wake();
+        self.replicas.start(self);
     }
 
     /// One try to connect.
@@ -322,6 +343,7 @@ impl Inner {
 
     async fn connect_steps(&self, may_found: bool) -> Result<Connection> {
         let (layout, adapter) = self.destination()?;
+        adapter.introduce(&self.ctx.device_id());
         let link = |codec| Arc::new(Link::new(Arc::clone(&adapter), layout.clone(), codec));
         let resolved = self.secrets().resolve()?;
         let resolved = match resolved {
@@ -351,6 +373,8 @@ impl Inner {
                 let mesh_id = self.ctx.read(|tx| tx.meta(keys::MESH_ID))?;
                 self.persist_credentials(mesh_id).await?;
                 self.remote().link = Some(link);
+                self.file_worker.wake();
+                self.replicas.stir();
                 Ok(Connection::Online)
             }
         }
@@ -394,8 +418,12 @@ impl Inner {
     /// Ends the background task and the connection.
     async fn tear_down(&self, reason: &'static str) {
         self.driver.stop();
+        self.file_worker.stop();
+        self.replicas.stop();
         self.interrupt.send_replace(());
         let _one = self.exchange.lock().await;
+        let _none = self.file_gate.write().await;
+        self.files.stop_carried();
         self.give_up_lease();
         let was_connected = self.remote().link.take().is_some();
         self.change_facts(|_| {});

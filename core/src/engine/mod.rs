@@ -10,6 +10,10 @@ mod connection;
 mod doctor;
 mod driver;
 mod dump;
+mod export;
+mod file_worker;
+mod files;
+mod images;
 #[cfg(feature = "simulation")]
 mod inspect;
 mod lease;
@@ -21,10 +25,12 @@ mod pairing;
 mod published;
 mod quarantine;
 mod recovery;
+mod replicas;
 mod rhythm;
 mod secrets;
 mod status;
 mod table;
+mod watch;
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError,
@@ -33,6 +39,7 @@ use std::sync::{
 
 pub use batch::{Batch, BatchTable};
 pub use compaction::Compaction;
+pub use files::{FileTransferWatch, FilesSynced};
 #[cfg(feature = "simulation")]
 pub use inspect::InspectedRow;
 pub use lifecycle::{Connection, MeshConfig};
@@ -40,7 +47,7 @@ pub use live::LiveQuery;
 pub use open::set_aside_store;
 pub use pairing::{Paired, Pairing};
 pub use published::WriteMark;
-pub use status::{Background, Device, Pending, Problem, Status, StatusWatch};
+pub use status::{Background, Device, Pending, Status, StatusWatch};
 pub use table::Table;
 
 use crate::{
@@ -48,6 +55,8 @@ use crate::{
     connected_stores::{ConnectedStores, LocalKey},
     error::{Error, Result},
     events::{ConnectionStatus, Event, Events},
+    files::{self as durable, Files, StagedFile},
+    images::Shown,
     local::{self, Changes, RowWrite, Writer},
     mailbox::StorageAdapter,
     query::{Query, Row},
@@ -80,6 +89,12 @@ struct Inner {
     /// One exchange at a time.
     exchange: tokio::sync::Mutex<()>,
     driver: driver::Driver,
+    files: Files,
+    shown: Shown,
+    file_worker: file_worker::FileWorker,
+    /// Shared by everything that moves files through the mailbox.
+    file_gate: tokio::sync::RwLock<()>,
+    replicas: replicas::Replicas,
     lease: lease::Lease,
     /// Breaks off the exchange under way.
     interrupt: tokio::sync::watch::Sender<()>,
@@ -153,21 +168,25 @@ impl Inner {
     }
 
     /// Applies writes and their outbox record in one transaction.
-    async fn write(self: &Arc<Self>, writes: Vec<RowWrite>, is_batch: bool) -> Result<()> {
+    async fn write(self: &Arc<Self>, mut writing: Writing) -> Result<()> {
         self.check_open()?;
-        if writes.len() <= MANY_WRITES {
-            match self.write_now(&writes, is_batch, Patience::Hurries) {
+        if writing.rows.len() <= MANY_WRITES {
+            match self.write_now(&mut writing, Patience::Hurries) {
                 Err(Error::StoreBusy) => {}
                 outcome => return outcome,
             }
         }
         let inner = Arc::clone(self);
-        self.ctx.blocking(move |_| inner.write_now(&writes, is_batch, Patience::Waits)).await
+        self.ctx.blocking(move |_| inner.write_now(&mut writing, Patience::Waits)).await
     }
 
     /// Writes, and tells of it: a caller who gives up meanwhile must not hide what was stored.
-    fn write_now(&self, writes: &[RowWrite], is_batch: bool, patience: Patience) -> Result<()> {
-        let (changes, is_new_batch) = self.commit(writes, is_batch, patience)?;
+    fn write_now(&self, writing: &mut Writing, patience: Patience) -> Result<()> {
+        let Committed { changes, is_new_batch, replaced } = self.commit(writing, patience)?;
+        if !writing.files.is_empty() {
+            self.files.committed(&mut writing.files, &replaced);
+            self.file_worker.wake();
+        }
         if !changes.is_empty() {
             self.ctx.events.emit_changes(&changes);
             self.driver.wake(is_new_batch);
@@ -175,26 +194,45 @@ impl Inner {
         Ok(())
     }
 
-    /// Gives what changed, and whether it began a batch of the outbox.
-    fn commit(&self, writes: &[RowWrite], is_batch: bool, patience: Patience) -> Result<(Changes, bool)> {
+    fn commit(&self, writing: &Writing, patience: Patience) -> Result<Committed> {
+        self.files.check_place(&writing.files)?;
         let now_ms = self.ctx.host.now_ms();
         let window_ms = u64::try_from(self.config.batch_window.as_millis()).unwrap_or(u64::MAX);
+        let is_batch = writing.is_batch || window_ms == 0;
         self.ctx.store.write_patiently(Durability::Process, patience, |tx| {
             let mut engine = tx.engine()?;
             let open_batch = engine.open_batch;
             let writer = Writer { node: &self.ctx.device, now_ms, full_rows: self.ctx.settings.full_rows };
-            let (changes, ops) = local::apply(tx, &mut engine, &writer, writes)?;
+            let (changes, ops) = local::apply(tx, &mut engine, &writer, &writing.rows)?;
             if engine.member && !ops.is_empty() {
-                if is_batch || window_ms == 0 {
+                if is_batch {
                     tx.add_batch(&ops, now_ms, None)?;
                 } else {
                     tx.append_to_open_batch(&mut engine, &ops, now_ms, window_ms)?;
                 }
             }
             tx.set_engine(&engine)?;
-            Ok((changes, is_batch || window_ms == 0 || engine.open_batch != open_batch))
+            let replaced = durable::put(tx, &writing.files, &writing.rows, now_ms)?;
+            Ok(Committed { changes, is_new_batch: is_batch || engine.open_batch != open_batch, replaced })
         })
     }
+}
+
+/// What is written together.
+#[derive(Debug, Default)]
+struct Writing {
+    rows: Vec<RowWrite>,
+    files: Vec<StagedFile>,
+    is_batch: bool,
+}
+
+/// What came of it.
+struct Committed {
+    changes: Changes,
+    /// Whether it began a batch of the outbox.
+    is_new_batch: bool,
+    /// Bodies of files that others took the place of.
+    replaced: Vec<String>,
 }
 
 #[expect(clippy::unused_async, reason = "async by contract: a store may come to work on a thread of its own")]

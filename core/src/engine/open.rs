@@ -10,16 +10,21 @@ use super::{
     Inner, Interocitor, Remote, at_rest,
     connection::Facts,
     driver::Driver,
+    file_worker::FileWorker,
     lease::Lease,
+    replicas::Replicas,
     secrets::{Secrets, credential_name},
 };
 use crate::{
+    bodies::Bodies,
     config::{Config, Publish, StoreLocation},
     error::{Error, Result},
     events::{ConnectionStatus, Event, EventHub},
+    files::{self, Files},
     host::{Host, ids, run_blocking},
+    images::Shown,
     merge::Strategies,
-    schema,
+    replica, schema,
     store::{Durability, FileStore, MemoryStore, Store, Tx, meta::keys},
     sync::{Context, Settings, progress::Progress},
     value::Name,
@@ -41,6 +46,7 @@ impl Interocitor {
                 format!("{id:?} may hold letters, digits, '-', '_' and '.' only"),
             ));
         }
+        replica::check(&config.replicas)?;
         let saved = match &config.credentials {
             Some(credentials) => credentials.load(&credential_name(&config)).await?,
             None => None,
@@ -69,6 +75,13 @@ impl Interocitor {
         .await?;
         drop(lock);
         let inner = Arc::new(assemble(config, store, &identity));
+        let files = Arc::clone(&inner);
+        let cleaned = inner.ctx.blocking(move |_| {
+            files.files.clean();
+            files.shown.clean(&*files.config.host);
+            Ok(())
+        });
+        cleaned.await?;
         inner.adopt_saved(saved.clone(), &identity)?;
         let local_key = inner.find_local_key(saved.as_ref()).await?;
         // Nobody else has the handle yet.
@@ -103,15 +116,18 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         device_name: config.device_name.clone(),
         device_type: config.device_type.clone(),
         stage_timeout: config.connect_stage_timeout,
+        replicas: config.replicas.iter().map(|replica| replica.name.clone()).collect(),
     };
     let strategies = match &config.schema {
         Some(schema) => schema.strategies(config.merge.clone()),
         None => Strategies { database: config.merge.clone(), ..Strategies::default() },
     };
     let events = EventHub::default();
+    let bodies = Bodies::of(store.path().map(PathBuf::as_path));
     let ctx = Context {
         host: Arc::clone(&config.host),
         store,
+        bodies,
         progress: Progress::new(events.pulse().clone()),
         events,
         settings,
@@ -129,9 +145,21 @@ fn assemble(config: Config, store: Arc<dyn Store>, identity: &Identity) -> Inner
         status: ConnectionStatus::Offline,
         problem: None,
     };
+    let ctx = Arc::new(ctx);
+    let of_files = files::Settings {
+        form: config.file_form,
+        max_bytes: config.max_file_bytes,
+        cache_bytes: config.file_cache_bytes,
+        is_durable: config.full_durability,
+    };
     Inner {
         lease: Lease::new(&*config.host),
-        ctx: Arc::new(ctx),
+        files: Files::new(&ctx, of_files),
+        shown: Shown::of(ctx.store.path().map(PathBuf::as_path)),
+        file_worker: FileWorker::default(),
+        file_gate: tokio::sync::RwLock::default(),
+        replicas: Replicas::new(&config.replicas),
+        ctx,
         config,
         secrets: Mutex::new(secrets),
         local_key: OnceLock::new(),

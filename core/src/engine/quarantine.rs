@@ -1,6 +1,6 @@
 //! What waits for a decision: files that cannot be read, and writes whose rows are gone.
 
-use super::Interocitor;
+use super::{Interocitor, Writing};
 use crate::{
     error::{Error, Result},
     local::{Fields, RowWrite, Write},
@@ -47,7 +47,8 @@ impl Interocitor {
         let StaleWrite { table, row_id, state, .. } = stale.ok_or_else(|| unknown(name))?;
         let fields: Fields = state.cells.into_iter().map(|cell| (cell.name, cell.value)).collect();
         // Written first: broken off in between it is there twice, and not gone.
-        self.inner.write(vec![RowWrite { table, row_id, write: Write::Put(fields) }], true).await?;
+        let rows = vec![RowWrite { table, row_id, write: Write::Put(fields) }];
+        self.inner.write(Writing { rows, files: Vec::new(), is_batch: true }).await?;
         ctx.write(|tx| tx.remove_stale(id)).map(|_| ())
     }
 

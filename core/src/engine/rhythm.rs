@@ -48,6 +48,13 @@ impl Rhythm {
         Self { base, poll: base, failure: None, full: None, fillings: 0 }
     }
 
+    /// Polls come so far apart from now on, while something happens.
+    pub(super) fn set_base(&mut self, base: Duration) {
+        if self.base != base {
+            (self.base, self.poll) = (base, base);
+        }
+    }
+
     /// How long to wait from the last exchange to the next.
     pub(super) fn pause(&self, is_hidden: bool) -> Duration {
         let wait = self.failure.as_ref().map_or(self.poll, |failure| failure.wait);
@@ -142,6 +149,15 @@ mod tests {
         assert_eq!((rhythm.pause(false).as_secs(), rhythm.is_failing()), (60, false));
         rhythm.restart();
         assert_eq!(rhythm.pause(false).as_secs(), 30);
+        // A mailbox that tells of changes is polled seldom, and as before once it no longer does.
+        rhythm.set_base(Duration::from_mins(5));
+        rhythm.polled(0);
+        assert_eq!(rhythm.pause(false).as_secs(), 300);
+        rhythm.set_base(Duration::from_secs(30));
+        assert_eq!(rhythm.pause(false).as_secs(), 30);
+        rhythm.polled(0);
+        rhythm.set_base(Duration::from_secs(30));
+        assert_eq!(rhythm.pause(false).as_secs(), 60);
     }
 
     #[test]

@@ -1,17 +1,10 @@
 //! Status: what is connected, what waits, what is wrong, what goes on; as a value and as a stream.
 
-use std::{
-    sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
-};
-
-use futures_util::future::BoxFuture;
 use serde::Serialize;
-use tokio::sync::watch;
 
-use super::{Inner, Interocitor};
+use super::{Inner, Interocitor, watch::Watch};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Problem, Result},
     events::ConnectionStatus,
     store::{meta::keys, quarantine::Quarantined},
     sync::{device, progress::Operation},
@@ -19,9 +12,6 @@ use crate::{
 
 /// Quarantined files that a status lists at most.
 const LISTED: usize = 100;
-
-/// The least time between two values of a stream.
-const STEP: Duration = Duration::from_millis(250);
 
 /// What waits to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +25,10 @@ pub struct Pending {
     pub oldest_ms: Option<u64>,
     /// Why batches could not be published when it was last tried.
     pub problems: Vec<String>,
+    /// Files that wait to be uploaded, downloaded or deleted.
+    pub files: u64,
+    /// Those of them that cannot succeed as they are; [`Interocitor::file_transfers`] says why.
+    pub failed_files: u64,
 }
 
 /// Who exchanges with the mailbox in the background, where several processes have the store open: one does
@@ -89,16 +83,6 @@ pub struct Status {
     pub last_sync_ms: Option<u64>,
 }
 
-/// A failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Problem {
-    /// Stable code.
-    pub code: String,
-    /// What happened.
-    pub error: String,
-}
-
 /// A device of the mesh, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,8 +125,7 @@ impl Interocitor {
         if self.is_shut_down() {
             return Err(Error::ShutDown);
         }
-        let beats = self.inner.ctx.events.pulse().subscribe();
-        Ok(StatusWatch { inner: Arc::downgrade(&self.inner), beats, is_due: true, last: None, pause: None })
+        Ok(StatusWatch(Watch::new(&self.inner, Inner::status)))
     }
 
     /// The devices of the mesh, read from the mailbox.
@@ -194,6 +177,7 @@ impl Inner {
         self.ctx.read(|tx| {
             let outbox = tx.outbox_count()?;
             let count = if tx.engine()?.member { outbox.records } else { tx.row_count()? };
+            let files = tx.file_count()?;
             let mut quarantined_files = tx.quarantined()?;
             quarantined_files.truncate(LISTED);
             Ok(Status {
@@ -208,7 +192,13 @@ impl Inner {
                 encrypted,
                 epoch: tx.meta_number(keys::EPOCH)?.unwrap_or(0),
                 generation: tx.meta_number(keys::GENERATION)?.unwrap_or(0),
-                pending: Pending { count, oldest_ms: outbox.oldest_ms, problems: tx.problems()? },
+                pending: Pending {
+                    count,
+                    oldest_ms: outbox.oldest_ms,
+                    problems: tx.problems()?,
+                    files: files.waiting,
+                    failed_files: files.failed,
+                },
                 quarantined: tx.quarantine_count()?,
                 quarantined_files,
                 last_sync_ms: tx.meta_number(keys::LAST_SYNC_MS)?,
@@ -219,22 +209,8 @@ impl Inner {
 
 /// How things stand, as it changes. It is asked, it does not push: of many changes between two questions
 /// only the last state is given, at most four in a second.
-pub struct StatusWatch {
-    /// Weak: who watches must not keep a dropped database alive.
-    inner: Weak<Inner>,
-    beats: watch::Receiver<u64>,
-    /// Something happened since the last look.
-    is_due: bool,
-    last: Option<Status>,
-    /// Runs out when the next value may be given.
-    pause: Option<BoxFuture<'static, ()>>,
-}
-
-impl std::fmt::Debug for StatusWatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StatusWatch").field("last", &self.last).finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub struct StatusWatch(Watch<Status>);
 
 impl StatusWatch {
     /// The status: at once the first time, later as soon as it differs from the one given last. `None`
@@ -244,32 +220,6 @@ impl StatusWatch {
     ///
     /// Those of the store; the next call tries again.
     pub async fn next(&mut self) -> Option<Result<Status>> {
-        loop {
-            if self.inner.upgrade().is_none_or(|inner| inner.is_shut_down.load(Ordering::Acquire)) {
-                return None;
-            }
-            if !self.is_due && self.beats.changed().await.is_err() {
-                return None;
-            }
-            self.is_due = true;
-            if let Some(pause) = &mut self.pause {
-                pause.await;
-                self.pause = None;
-            }
-            self.beats.borrow_and_update();
-            self.is_due = false;
-            let inner = self.inner.upgrade()?;
-            match inner.check_open().and_then(|()| inner.status()) {
-                Ok(status) if self.last.as_ref() == Some(&status) => {}
-                Ok(status) => {
-                    self.last = Some(status.clone());
-                    self.pause = Some(inner.config.host.sleep(STEP));
-                    return Some(Ok(status));
-                }
-                Err(Error::ShutDown) => return None,
-                Err(Error::Suspended) => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        self.0.next().await
     }
 }

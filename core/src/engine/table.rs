@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::{Inner, Writing};
 use crate::{
     error::Result,
     host::ids,
@@ -96,7 +96,8 @@ impl Table {
         let row_id = row_id.into();
         check_name("a table name", &self.name)?;
         check_name("a row id", &row_id)?;
-        self.inner.write(vec![RowWrite { table: self.name.clone(), row_id, write }], false).await
+        let rows = vec![RowWrite { table: self.name.clone(), row_id, write }];
+        self.inner.write(Writing { rows, ..Writing::default() }).await
     }
 
     /// A live row.

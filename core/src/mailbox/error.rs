@@ -32,6 +32,8 @@ pub enum MailboxErrorKind {
     InvalidPath,
     /// The remote answered something that its protocol does not allow.
     Protocol,
+    /// The disk of this device is full: what was to be sent could not be kept in a file.
+    DiskFull,
     /// Any other fault of a local device.
     Io,
 }
@@ -91,7 +93,8 @@ impl MailboxError {
     }
 
     /// The same about another path, where the work was done elsewhere on its behalf.
-    #[cfg(feature = "webdav")]
+    #[cfg(feature = "http")]
+    #[cfg_attr(not(feature = "webdav"), allow(dead_code, reason = "not every mailbox has such work"))]
     pub(super) fn at(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self
@@ -125,6 +128,6 @@ impl MailboxError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         use MailboxErrorKind as K;
-        matches!(self.kind, K::RateLimited | K::Unavailable | K::Timeout | K::Offline | K::Io)
+        matches!(self.kind, K::RateLimited | K::Unavailable | K::Timeout | K::Offline | K::DiskFull | K::Io)
     }
 }

@@ -1,17 +1,30 @@
 //! The mailbox: a dumb remote that stores ciphertext under paths and merges nothing.
 //!
 //! One trait, [`StorageAdapter`], one error, [`MailboxError`], and one conformance suite (`suite`)
-//! for every implementation: [`FolderMailbox`], `WebDavMailbox` (feature `webdav`) and [`MemoryMailbox`].
+//! for every implementation: [`FolderMailbox`], `WebDavMailbox` (feature `webdav`), `S3Mailbox` (feature `s3`),
+//! `GoogleDriveMailbox` (feature `drive`), `CloudflareMailbox` (feature `cloudflare`) and [`MemoryMailbox`].
 //!
 //! Paths are absolute within the adapter, `/`-separated and never percent-encoded
 //! (`/Mesh/changes/x.json`). What a server can do beyond the plain contract is found out by
 //! [`StorageAdapter::authenticate`], which probes and never trusts an announcement.
 
 mod body;
+#[cfg(feature = "cloudflare")]
+mod cloudflare;
+#[cfg(feature = "drive")]
+mod drive;
 mod error;
 mod folder;
+#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "webdav"), allow(dead_code, reason = "some of it is for WebDAV only"))]
+mod http;
 mod memory;
 mod path;
+#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "webdav"), allow(dead_code, reason = "some of it is for WebDAV only"))]
+mod place;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(any(test, feature = "adapter-tests"))]
 pub mod suite;
 mod token;
@@ -19,14 +32,24 @@ mod token;
 mod webdav;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+#[cfg(feature = "cloudflare")]
+pub use cloudflare::{CloudflareConfig, CloudflareMailbox};
+#[cfg(feature = "drive")]
+pub use drive::{GoogleDriveConfig, GoogleDriveMailbox};
 pub use error::{MailboxError, MailboxErrorKind};
 pub use folder::FolderMailbox;
+#[cfg(feature = "http")]
+pub use http::{PlatformHttp, PlatformUploads, UploadRequest, UploadResponse};
 pub use memory::MemoryMailbox;
+#[cfg(feature = "s3")]
+pub use s3::{S3Addressing, S3Config, S3Credentials, S3Mailbox};
 pub use token::TokenProvider;
 #[cfg(feature = "webdav")]
 pub use webdav::{WebDavAuth, WebDavConfig, WebDavMailbox};
@@ -36,6 +59,12 @@ pub type MailboxResult<T> = Result<T, MailboxError>;
 
 /// A body that arrives or leaves in pieces; an error ends it.
 pub type ByteStream = BoxStream<'static, MailboxResult<Bytes>>;
+
+/// Called, from any thread, when a mailbox has news. It is quick.
+pub type Notice = Arc<dyn Fn() + Send + Sync>;
+
+/// Ends the watching of a mailbox when it is dropped.
+pub type Watch = Box<dyn Send + Sync>;
 
 /// A body to be written.
 pub enum Body {
@@ -63,6 +92,33 @@ impl Body {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// All of it in memory, for an adapter that cannot stream.
+    ///
+    /// # Errors
+    ///
+    /// What the stream ends with, or [`MailboxErrorKind::Io`] where it is not as long as announced.
+    pub async fn whole(self, operation: &'static str, path: &str) -> MailboxResult<Bytes> {
+        body::collect(operation, path, self).await
+    }
+}
+
+/// The absolute path of a file, for an adapter to check it before anything else.
+///
+/// # Errors
+///
+/// [`MailboxErrorKind::InvalidPath`] for one that leaves the tree, blurs it or names no file.
+pub fn file_path(operation: &'static str, path: &str) -> MailboxResult<String> {
+    Ok(path::join(&path::file(operation, path)?))
+}
+
+/// As [`file_path`], for a folder; `/` is the root.
+///
+/// # Errors
+///
+/// [`MailboxErrorKind::InvalidPath`] for one that leaves the tree or blurs it.
+pub fn folder_path(operation: &'static str, path: &str) -> MailboxResult<String> {
+    Ok(path::join(&path::folder(operation, path)?))
 }
 
 impl fmt::Debug for Body {
@@ -143,6 +199,42 @@ pub trait StorageAdapter: Send + Sync + fmt::Debug {
         Capabilities::default()
     }
 
+    /// Whether durable files in the plain form have their metadata in a file beside them, as the JavaScript client keeps
+    /// them on WebDAV.
+    fn keeps_sidecars(&self) -> bool {
+        false
+    }
+
+    /// Whether the remote keeps the first body of a path for good. A second write of other content is then
+    /// [`MailboxErrorKind::AlreadyExists`], and so is a replacing; the file can be deleted and made anew.
+    fn is_write_once(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// For so long a listing may lack what somebody else wrote, or show what is gone.
+    fn listing_lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether everything that others write is told at this moment, through [`watch`](Self::watch): then polls
+    /// need come seldom only. When that changes, the notice of the watch is called.
+    fn is_push_healthy(&self) -> bool {
+        false
+    }
+
+    /// Whether writing a stream of this length goes on by itself while the app is frozen, because the operating system
+    /// carries it: then the write is not broken off when the database is suspended.
+    fn is_carried(&self, len: u64) -> bool {
+        let _ = len;
+        false
+    }
+
+    /// Tells which device asks, for remotes that keep record of it.
+    fn introduce(&self, device_id: &str) {
+        let _ = device_id;
+    }
+
     /// How another device reaches this remote, as JSON for a pairing code, without credentials. `None` where
     /// that says nothing elsewhere.
     fn handshake_config(&self) -> Option<String> {
@@ -159,6 +251,14 @@ pub trait StorageAdapter: Send + Sync + fmt::Debug {
     /// not. Saves a request at every poll.
     async fn list_tree(&self, folder: &str) -> MailboxResult<Option<Vec<FileEntry>>> {
         let _ = folder;
+        Ok(None)
+    }
+
+    /// Lets `notice` be called when something below a folder may have changed, as soon as the remote tells; too
+    /// often does no harm, and own writes count as well. Ends when what is given back is dropped. `None` where the
+    /// remote tells nothing; polls come in any case.
+    async fn watch(&self, folder: &str, notice: Notice) -> MailboxResult<Option<Watch>> {
+        let _ = (folder, notice);
         Ok(None)
     }
 

@@ -11,7 +11,8 @@ use super::MailboxResult;
 #[async_trait]
 pub trait TokenProvider: Send + Sync + fmt::Debug {
     /// The token to use now. `rejected` is one that the remote just refused; another one is wanted, for
-    /// instance by means of a refresh token.
+    /// instance by means of a refresh token. It has as long as the mailbox waits for a server, which is not long
+    /// enough to ask the user.
     ///
     /// # Errors
     ///

@@ -16,6 +16,8 @@ pub(crate) mod keys {
     pub(crate) const INSTALL_ID: &str = "installId";
     /// The mesh that this store belongs to.
     pub(crate) const MESH_ID: &str = "meshId";
+    /// The mesh that an import came from, where the store belongs to none yet.
+    pub(crate) const IMPORTED_MESH: &str = "importedMesh";
     /// Epoch of the last snapshot adopted.
     pub(crate) const EPOCH: &str = "epoch";
     /// Highest manifest generation seen.
@@ -60,6 +62,10 @@ pub(crate) mod keys {
     pub(crate) const OUTBOX_DROPPED: &str = "outboxDropped";
     /// When a process began to make the key of what is encrypted in the store, ms.
     pub(crate) const KEY_CLAIM: &str = "keyClaim";
+    /// Number of the last wish about a file.
+    pub(crate) const FILE_TURN: &str = "fileTurn";
+    /// The form in which the mesh's files lie in the mailbox, once it was looked at.
+    pub(crate) const FILE_FORM: &str = "fileForm";
     /// Body of our device record as last written.
     pub(crate) const DEVICE_RECORD: &str = "deviceRecord";
 }
@@ -106,7 +112,7 @@ impl Tx<'_> {
     pub(crate) fn clear_exchange(&self) -> Result<()> {
         self.conn().execute_batch(
             "DELETE FROM receipts; DELETE FROM quarantine; DELETE FROM prunable; DELETE FROM graves;
-             DELETE FROM streams; DELETE FROM ahead; UPDATE engine SET floor = NULL;",
+             DELETE FROM streams; DELETE FROM ahead; DELETE FROM replica_changes; DELETE FROM replica_files; UPDATE engine SET floor = NULL;",
         )?;
         let seen = [
             keys::MESH_ID,

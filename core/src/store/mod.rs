@@ -10,6 +10,7 @@
 pub(crate) mod cipher;
 pub(crate) mod fields;
 mod file;
+pub(crate) mod files;
 mod graves;
 mod held;
 pub(crate) mod inspect;
@@ -20,6 +21,7 @@ pub(crate) mod outbox;
 mod prunable;
 pub(crate) mod quarantine;
 mod receipts;
+pub(crate) mod replicas;
 pub(crate) mod rows;
 #[cfg(feature = "sqlcipher")]
 pub(crate) mod sealed;
@@ -31,6 +33,7 @@ pub(crate) mod streams;
 
 #[cfg(test)]
 mod suite;
+pub(crate) mod thumbnails;
 
 use std::{fmt, path::PathBuf};
 

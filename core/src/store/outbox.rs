@@ -135,9 +135,12 @@ impl Tx<'_> {
                 seq
             }
         };
-        // The device clock moved with this write, so it orders pieces within a record.
-        let first = signed(state.clock.ts) << 16 | i64::from(state.clock.counter & 0xffff);
-        self.add_pieces(seq, first, ops)
+        // The device clock orders pieces within a record. The birth of an empty row does not move it.
+        let clock = signed(state.clock.ts) << 16 | i64::from(state.clock.counter & 0xffff);
+        let next = self
+            .sql("SELECT coalesce(max(n), -1) + 1 FROM outbox_ops WHERE seq = ?1")?
+            .query_row([seq], |row| row.get::<_, i64>(0))?;
+        self.add_pieces(seq, clock.max(next), ops)
     }
 
     /// Whether records up to `last`, or parts of such a record, wait still. Parts of later ones count too.

@@ -319,6 +319,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Visits every row of a table, tombstones included, in the order of the bytes of their ids.
+    pub(crate) fn each_row_by_id(
+        &self,
+        table: &TableInfo,
+        mut visit: impl FnMut(Name, RowState) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement =
+            self.sql(&format!("SELECT id, data, clocks, d FROM t_{} ORDER BY id", table.id))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = Name::from_wtf8(bytes_of(row, 0)?.unwrap_or_default());
+            let clocks = bytes_of(row, 2)?.unwrap_or_default();
+            visit(id, RowState::from_stored(bytes_of(row, 1)?, clocks, bytes_of(row, 3)?)?)?;
+        }
+        Ok(())
+    }
+
     /// Visits live rows with their values as JSON until the visitor breaks.
     pub(crate) fn each_live(
         &self,

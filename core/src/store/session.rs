@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::{Durability, Patience, cipher::Form, rows::TableInfo};
+use super::{Durability, Patience, cipher::Form, files, replicas, rows::TableInfo, thumbnails};
 use crate::{
     error::{Error, Result, from_sqlite},
     value::Name,
@@ -27,6 +27,9 @@ pub(super) const MOVED: i64 = 0x4d4f_5645;
 
 /// How long a write waits for another process, in milliseconds.
 const BUSY_MS: u64 = 10_000;
+
+/// What stores of before do not have.
+const LATER_TABLES: [&str; 3] = [files::TABLES, replicas::TABLES, thumbnails::TABLES];
 
 const TABLES: &str = "
 CREATE TABLE engine(
@@ -204,6 +207,7 @@ impl Session {
             });
         }
         conn.execute_batch(TABLES)?;
+        LATER_TABLES.iter().try_for_each(|tables| conn.execute_batch(tables))?;
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
         Ok(conn.pragma_update(None, "user_version", FORMAT)?)
     }
@@ -216,7 +220,7 @@ impl Session {
         if !has_rows {
             conn.execute_batch("ALTER TABLE engine ADD COLUMN rows INTEGER NOT NULL DEFAULT 0")?;
         }
-        Ok(())
+        Ok(LATER_TABLES.iter().try_for_each(|tables| conn.execute_batch(tables))?)
     }
 
     /// What other connections, of this process or another, did since this was last asked. Meant for the one

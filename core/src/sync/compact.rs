@@ -66,6 +66,8 @@ pub(crate) enum Suitability {
     NotTheWriter,
     /// There are clients that fail where a file that they listed is deleted.
     OtherClients,
+    /// Rows here must not be published before their files.
+    RowsWait,
 }
 
 /// Looks at who else is in the mesh.
@@ -73,6 +75,9 @@ pub(crate) async fn suitability(ctx: &Context, link: &Link) -> Result<Suitabilit
     let manifest = manifest::expect(ctx, link, "compact").await?;
     if is_anothers(ctx, &manifest) {
         return Ok(Suitability::NotTheWriter);
+    }
+    if ctx.read(|tx| tx.holds_rows())? {
+        return Ok(Suitability::RowsWait);
     }
     let now_ms = ctx.host.now_ms();
     let records = device::list(link).await?;
@@ -103,6 +108,7 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
             configured: ctx.device_id().into_owned(),
         });
     }
+    ctx.read(refuse_waiting)?;
     flush::flush(ctx, link).await?;
     // Before the change files are listed: what a record promises is in them by then.
     let records = device::list(link).await?;
@@ -194,6 +200,16 @@ pub(crate) async fn compact(ctx: &Arc<Context>, link: &Arc<Link>, grace: Duratio
     })
 }
 
+/// A snapshot has all rows, those too that must not be published before their files.
+fn refuse_waiting(tx: &Tx<'_>) -> Result<()> {
+    if tx.holds_rows()? {
+        let reason =
+            "rows wait for their files to be uploaded, and a snapshot would publish them; sync first";
+        return Err(Error::invalid("compaction", reason));
+    }
+    Ok(())
+}
+
 /// The number of the next manifest; `None` while another device seems to be at it.
 async fn free_generation(ctx: &Context, link: &Link, manifest: &Manifest) -> Result<Option<u64>> {
     let known = ctx.read(|tx| tx.meta_number(keys::GENERATION))?.unwrap_or(0);
@@ -251,6 +267,7 @@ fn draft(
     ctx.store.read_with(|tx| {
         let listed = listed.take().unwrap_or_default();
         let body = body.take().ok_or(Error::Cancelled)?;
+        refuse_waiting(tx)?;
         let covered = covered(tx, listed, &pruned)?;
         let frontiers = tx.frontiers()?;
         let is_anchored = tx.meta(keys::FOREIGN_EPOCH)?.is_some();

@@ -192,7 +192,7 @@ pub(crate) async fn retire(link: &Link, device_id: &str) -> Result<()> {
 }
 
 /// Whether a file of `devices/` is a record, by its name: case counts, as in every name of the wire.
-fn is_record(name: &str) -> bool {
+pub(crate) fn is_record(name: &str) -> bool {
     name.strip_suffix(".json").is_some_and(|id| !id.is_empty())
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Context, Link, honesty, page, progress::Phase, restore, stale};
+use super::{Context, Link, honesty, page, progress::Phase, pull, restore, stale};
 use crate::{
     clock::Clock,
     error::{Error, Result},
@@ -72,7 +72,7 @@ async fn survey(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Ground> {
 /// The same from one listing in place of manifest and head. Files with a receipt of ours can only lie in
 /// our mesh; and the head names the greatest entry, which lies there too, or below the watermark. Not
 /// where nothing of ours lies there, the pointer was not read lately, or a record may be there already
-/// and the head has to say who saw it.
+/// and the head has to say who saw it. Where listings may be old, the head is asked for all the same.
 async fn glance(ctx: &Context, link: &Link) -> Result<Option<Ground>> {
     let now_ms = ctx.host.now_ms();
     let Some(manifest) = link.known_lately(now_ms) else { return Ok(None) };
@@ -89,7 +89,9 @@ async fn glance(ctx: &Context, link: &Link) -> Result<Option<Ground>> {
         return Ok(None);
     }
     let is_bad = |name: &String| bad.iter().any(|file| file.strip_prefix("changes/") == Some(name));
-    let head = names.iter().filter_map(|name| clock_of_change(name)).max();
+    let listed = names.iter().filter_map(|name| clock_of_change(name)).max();
+    let is_late = !link.adapter.listing_lag().is_zero();
+    let head = if is_late { listed.max(read_head(ctx, link).await?) } else { listed };
     Ok(Some(Ground { manifest, head, has_news: !new.iter().all(is_bad) }))
 }
 
@@ -142,11 +144,12 @@ async fn flush_inner(ctx: &Arc<Context>, link: &Arc<Link>) -> Result<Flushed> {
                 .await?
         };
         until = until.max(round.until);
-        let round = round.uploads;
-        let Some(last) = round.iter().map(|upload| upload.record).max() else { break };
+        let Some(last) = round.last else { break };
         after = last;
+        let round = round.uploads;
         let mut outcomes =
-            stream::iter(round.into_iter().map(|upload| send(link, upload))).buffer_unordered(UPLOADS);
+            stream::iter(round.into_iter().map(|upload| send(link, &manifest.mesh_id, upload)))
+                .buffer_unordered(UPLOADS);
         let mut failed = None;
         while let Some((upload, outcome)) = outcomes.next().await {
             match outcome {
@@ -198,6 +201,8 @@ struct Upload {
 /// What is uploaded next.
 struct Round {
     uploads: Vec<Upload>,
+    /// The last record that was looked at, if there was one.
+    last: Option<i64>,
     /// The last record of this flush: parts of a record that was split come behind all others.
     until: i64,
 }
@@ -212,14 +217,19 @@ fn prepare(
     (after, until): (i64, i64),
 ) -> Result<Round> {
     let now_ms = ctx.host.now_ms();
-    let (bound, until, stream) = ctx.store.write_with(Durability::Power, |tx| {
+    let (bound, last, until, stream) = ctx.store.write_with(Durability::Power, |tx| {
         let mut engine = tx.engine()?;
         engine.open_batch = None;
         let until = split_large(tx, &engine, after, until)?;
         let mut bound = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut last) = (0, None);
+        let holds = tx.holds_rows()?;
         for record in tx.closed_records(&engine, ROUND, after, until)? {
+            last = Some(record.seq);
             let ops = tx.record_ops(record.seq)?;
+            if holds && is_held(tx, &record, &ops)? {
+                continue;
+            }
             bytes += ops.iter().map(|op| op.op.state.cells.len() * 96 + 96).sum::<usize>();
             let again = record
                 .binding
@@ -235,13 +245,27 @@ fn prepare(
             }
         }
         tx.set_engine(&engine)?;
-        Ok((bound, until, tx.stream(&ctx.install)?))
+        Ok((bound, last, until, tx.stream(&ctx.install)?))
     })?;
     let mut uploads = Vec::new();
     for (record, binding, again, ops) in bound {
         uploads.push(encode(ctx, link, (mesh_id, &stream), &record, binding, again, &ops)?);
     }
-    Ok(Round { uploads, until })
+    Ok(Round { uploads, last, until })
+}
+
+/// Whether a row of a record waits for a file that is to be in the mailbox before it. What was bound may be there
+/// already, and is older than the wait.
+fn is_held(tx: &Tx<'_>, record: &OutboxRecord, ops: &[Queued]) -> Result<bool> {
+    if record.binding.is_some() {
+        return Ok(false);
+    }
+    for Queued { op, .. } in ops {
+        if tx.is_held(&op.table, &op.row_id)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn bind(
@@ -306,6 +330,9 @@ fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Res
             continue;
         }
         let ops = tx.record_ops(record.seq)?;
+        if tx.holds_rows()? && is_held(tx, &record, &ops)? {
+            continue;
+        }
         let mut parts: Vec<OpWriter> = Vec::new();
         let mut bytes = SPLIT_AT;
         for queued in &ops {
@@ -331,7 +358,7 @@ fn split_large(tx: &Tx<'_>, engine: &EngineState, after: i64, until: i64) -> Res
     Ok(last)
 }
 
-async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
+async fn send(link: &Link, mesh_id: &str, mut upload: Upload) -> (Upload, Result<()>) {
     let size = upload.size;
     if let Some(limit) = link.adapter.capabilities().max_body
         && size > limit
@@ -339,8 +366,17 @@ async fn send(link: &Link, mut upload: Upload) -> (Upload, Result<()>) {
         return (upload, Err(Error::EntryTooLarge { size, limit }));
     }
     let body = Body::from(std::mem::take(&mut upload.body));
-    let outcome = match link.adapter.write_file(&link.layout.change(&upload.name), body).await {
+    let path = link.layout.change(&upload.name);
+    let outcome = match link.adapter.write_file(&path, body).await {
         Ok(()) => Ok(()),
+        // The name is ours alone, and an earlier try may have arrived unanswered, under other random numbers.
+        Err(error) if error.kind() == MailboxErrorKind::AlreadyExists => {
+            match link.adapter.read_file(&path).await {
+                Ok(stored) if pull::read_change(link, mesh_id, &upload.name, &stored).is_ok() => Ok(()),
+                Ok(_) => Err(error.into()),
+                Err(error) => Err(error.into()),
+            }
+        }
         Err(error) if error.kind() == MailboxErrorKind::TooLarge => {
             Err(Error::EntryTooLarge { size, limit: size - 1 })
         }
@@ -355,6 +391,9 @@ fn confirm(ctx: &Context, upload: &Upload) -> Result<i64> {
     let now_ms = ctx.host.now_ms();
     ctx.write(|tx| {
         tx.add_receipt(&upload.name)?;
+        for replica in &ctx.settings.replicas {
+            tx.owe_change(replica, &upload.name)?;
+        }
         tx.note_entries(&ctx.device_id(), &upload.stream, &[upload.binding.seq], false)?;
         let mut next = -1;
         // Another process that published at the same time may have been faster.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Context, Link, pull, spool};
+use super::{Context, Link, link::without_copies, pull, spool};
 use crate::{
     clock::{Clock, MAX_AHEAD_MS},
     diagnosis::{Finding, Trouble},
@@ -47,7 +47,7 @@ pub(crate) async fn inspect(ctx: &Arc<Context>, link: &Arc<Link>, mends: bool) -
     let layout = &link.layout;
     let root = list(link, layout.root()).await?;
     let (mainline, devices) = (list(link, &layout.mainline()).await?, list(link, &layout.devices()).await?);
-    let changes = list(link, &layout.changes()).await?;
+    let (changes, copies) = without_copies(list(link, &layout.changes()).await?);
     let is_empty = root.is_empty() && mainline.is_empty() && devices.is_empty() && changes.is_empty();
     if is_empty && ctx.read(|tx| tx.meta(keys::MESH_ID))?.is_none() {
         return Ok(seen);
@@ -77,6 +77,7 @@ pub(crate) async fn inspect(ctx: &Arc<Context>, link: &Arc<Link>, mends: bool) -
     unknown(&mainline, |name| is_snapshot(name) && is_json(name), &mut seen);
     unknown(&devices, is_json, &mut seen);
     unknown(&changes, |name| name == "head.json" || is_change_name(name), &mut seen);
+    unknown(&copies, |_| false, &mut seen);
     leftovers(link, mends, &mut seen).await?;
     Ok(seen)
 }

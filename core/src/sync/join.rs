@@ -35,7 +35,12 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
         None => {
             return ctx.write(|tx| {
                 let mut engine = tx.engine()?;
-                queue_all(tx, &mut engine, now_ms)?;
+                tx.clear_outbox(&mut engine)?;
+                // What an import brought back was known to this mesh, and may be deleted and forgotten there.
+                let is_restored = tx.meta(keys::IMPORTED_MESH)?.as_deref() == Some(next);
+                let known = if is_restored { Known::Elsewhere } else { Known::Nowhere };
+                add_all(tx, now_ms, known)?;
+                tx.clear_meta(keys::IMPORTED_MESH)?;
                 engine.member = true;
                 tx.set_engine(&engine)?;
                 become_member(tx, link, next, proven)
@@ -46,15 +51,16 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
     let policy = ctx.settings.join_policy;
     let stamp = ids::uuid_v7(&*ctx.host);
     // Copied inside the transaction that clears: what anybody writes meanwhile comes before both, or after both.
-    let (rows, queued) = ctx.write(|tx| {
+    let (rows, queued, bodies) = ctx.write(|tx| {
         let counts = (tx.row_count()?, tx.outbox_count()?.records);
         let mut engine = tx.engine()?;
         if policy == JoinPolicy::ResetToRemote {
-            if counts.0 > 0
+            if (counts.0 > 0 || !tx.bodies_to_upload()?.is_empty())
                 && let Some(path) = ctx.store.path()
             {
                 let copy = PathBuf::from(format!("{}{BEFORE_JOIN}{stamp}", path.display()));
                 ctx.store.copy_to(&copy)?;
+                ctx.bodies.share_with(&copy, &tx.bodies_to_upload()?)?;
                 tracing::warn!(target: "interocitor", copy = %copy.display(), "joining another mesh: the former rows were copied");
             }
             tx.clear_rows()?;
@@ -63,14 +69,16 @@ pub(crate) fn settle(ctx: &Context, link: &Link, manifest: &Manifest, proven: bo
             tx.set_meta(keys::OUTBOX_DROPPED, &turn.to_string())?;
         }
         tx.clear_exchange()?;
+        let bodies = tx.forget_files(policy == JoinPolicy::MergeWithRemote)?;
         if policy == JoinPolicy::MergeWithRemote {
             queue_all(tx, &mut engine, now_ms)?;
         }
         engine.member = true;
         tx.set_engine(&engine)?;
         become_member(tx, link, next, proven)?;
-        Ok(counts)
+        Ok((counts.0, counts.1, bodies))
     })?;
+    ctx.bodies.remove(&bodies);
     ctx.emit(&Event::JoinExistingMesh {
         previous_mesh_id: previous.clone().unwrap_or_default(),
         next_mesh_id: next.to_owned(),

@@ -1,5 +1,6 @@
 //! A mailbox and the mesh in it, with what is remembered between requests so that none is made twice.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use crate::{
     error::Result,
     mailbox::{FileEntry, MailboxErrorKind, MailboxResult, StorageAdapter},
     wire::{
-        layout::Layout,
+        layout::{Layout, original_of_copy},
         manifest::{Manifest, Pointer},
     },
 };
@@ -59,6 +60,18 @@ struct Memory {
     change: Option<(String, Bytes)>,
 }
 
+/// The files of `changes/` without the copies that file-sync services made of them, and those copies. One whose
+/// original is not there counts as a file of its own.
+pub(super) fn without_copies(files: Vec<FileEntry>) -> (Vec<FileEntry>, Vec<FileEntry>) {
+    // Most listings have none, and are long.
+    if files.iter().all(|file| original_of_copy(&file.name).is_none()) {
+        return (files, Vec::new());
+    }
+    let names: HashSet<String> = files.iter().map(|file| file.name.clone()).collect();
+    let is_copy = |name: &str| original_of_copy(name).is_some_and(|original| names.contains(&original));
+    files.into_iter().partition(|file| !is_copy(&file.name))
+}
+
 impl Link {
     pub(crate) fn new(adapter: Arc<dyn StorageAdapter>, layout: Layout, codec: Codec) -> Self {
         Self { adapter, layout, codec, memory: Mutex::default() }
@@ -74,7 +87,7 @@ impl Link {
             return Ok(files);
         }
         match self.adapter.list_files(&self.layout.changes()).await {
-            Ok(files) => Ok(files),
+            Ok(files) => Ok(without_copies(files).0),
             Err(error) if error.kind() == MailboxErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
@@ -90,11 +103,16 @@ impl Link {
         let is_change =
             |file: &FileEntry| file.path.strip_prefix(&changes).is_some_and(|name| !name.contains('/'));
         let mut memory = self.memory();
-        memory.tree = Some(files.into_iter().filter(is_change).collect());
+        memory.tree = Some(without_copies(files.into_iter().filter(is_change).collect()).0);
         let is_same = version.is_some() && memory.pointer_version == version;
         // What is read now is at least as new as this version.
         memory.pointer_version = version;
         Ok(is_same.then_some(manifest))
+    }
+
+    /// The manifest that was accepted last, if one was.
+    pub(crate) fn manifest(&self) -> Option<Arc<Manifest>> {
+        self.known().map(|(_, manifest)| manifest)
     }
 
     pub(super) fn known(&self) -> Option<(Pointer, Arc<Manifest>)> {

@@ -5,7 +5,7 @@
 //! snapshot, fetched by [`spool`], [`pull`] merges change files page by page ([`page`]), [`flush`] publishes the outbox,
 //! [`device`] acknowledges, [`compact`] writes a snapshot and forgets what [`collect`] allows, [`coverage`] takes an
 //! epoch without its snapshot, [`honesty`] notices what a mailbox lost, [`stale`] settles work that an adopted
-//! snapshot makes too late, [`connect`] runs them in order, [`progress`] tells how far it is, [`inspect`] looks for
+//! snapshot makes too late, [`import`] merges rows of an export, [`connect`] runs them in order, [`progress`] tells how far it is, [`inspect`] looks for
 //! what is wrong. They reach time, randomness, store and
 //! mailbox through a [`Context`] and a [`Link`] only.
 
@@ -17,6 +17,7 @@ mod coverage;
 pub(crate) mod device;
 pub(crate) mod flush;
 mod honesty;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod join;
 pub(crate) mod key;
@@ -35,6 +36,7 @@ use interocitor_crypto::{Key, OpenError};
 pub(crate) use link::Link;
 
 use crate::{
+    bodies::Bodies,
     config::{JoinPolicy, SchemaPolicy},
     error::Result,
     events::{Event, EventHub},
@@ -58,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) device_name: Option<String>,
     pub(crate) device_type: Option<String>,
     pub(crate) stage_timeout: Duration,
+    /// Names of the mailboxes that are to have every change file, too.
+    pub(crate) replicas: Vec<String>,
 }
 
 /// This device: its store, and the seams to everything else.
@@ -65,6 +69,7 @@ pub(crate) struct Settings {
 pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) bodies: Bodies,
     pub(crate) events: EventHub,
     pub(crate) progress: progress::Progress,
     pub(crate) settings: Settings,

@@ -17,7 +17,7 @@ use crate::{
     mailbox::{FileEntry, MailboxErrorKind, MailboxResult},
     wire::{
         WireError, change,
-        layout::{clock_of_change, is_change_name},
+        layout::{clock_of_change, is_change_name, original_of_copy},
         manifest::Manifest,
     },
 };
@@ -133,6 +133,16 @@ fn unseen(ctx: &Context, files: Vec<FileEntry>) -> Result<Vec<Listed>> {
         .filter(|file| is_change_name(&file.name))
         .map(|file| (file.name.clone(), file))
         .collect();
+    // A copy by a file-sync service is one also when its original was read and compacted away since.
+    let copies: Vec<(String, String)> =
+        by_name.keys().filter_map(|name| Some((name.clone(), original_of_copy(name)?))).collect();
+    if !copies.is_empty() {
+        let originals = || copies.iter().map(|(_, original)| original.clone()).collect();
+        let unread = ctx.read(|tx| tx.without_receipt(originals()))?;
+        for (copy, _) in copies.iter().filter(|(_, original)| !unread.contains(original)) {
+            by_name.remove(copy);
+        }
+    }
     let names: Vec<String> = by_name.keys().cloned().collect();
     let released = ctx.read(|tx| {
         // What is gone from the mailbox need not be kept in quarantine.

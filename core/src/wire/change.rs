@@ -277,7 +277,7 @@ fn write_op_start(out: &mut Vec<u8>, kind: &str, op: &Op) {
     scan::write_string(out, op.row_id.as_bytes());
 }
 
-pub(super) fn write_clock(out: &mut Vec<u8>, clock: &Clock) {
+pub(crate) fn write_clock(out: &mut Vec<u8>, clock: &Clock) {
     out.push(b'"');
     clock.write_time(out);
     // Only the node can need escapes.

@@ -56,6 +56,14 @@ impl Layout {
         format!("{}/devices/{device_id}.json", self.root)
     }
 
+    pub(crate) fn files(&self) -> String {
+        format!("{}/files", self.root)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("{}/files/{name}", self.root)
+    }
+
     /// The snapshot that a manifest names. The path there is absolute under the writer's own root;
     /// its last part is what counts, so that a folder mounted elsewhere can be followed too.
     pub(crate) fn snapshot(&self, snapshot_path: &str) -> Option<String> {
@@ -74,9 +82,26 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
 }
 
-/// Whether a file of `changes/` claims to be a change.
+/// Whether a file of `changes/` claims to be a change. Files of another ending are still on their way, under a name
+/// that a file-sync service gave them.
 pub(crate) fn is_change_name(name: &str) -> bool {
-    name != "head.json" && name.contains(CHANGE_MARK)
+    name != "head.json" && name.strip_suffix(".json").is_some_and(|stem| stem.contains(CHANGE_MARK))
+}
+
+/// The name of the file that a file-sync service made a copy of, when two machines stored it at once. Names of
+/// changes have no blanks of ours.
+pub(crate) fn original_of_copy(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".json")?;
+    let original = if let Some((original, _)) = stem.split_once(".sync-conflict-") {
+        original
+    } else if let Some((original, _)) = stem.split_once(" (").filter(|_| stem.ends_with(')')) {
+        original
+    } else {
+        let (original, number) = stem.rsplit_once(' ')?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then_some(original)?
+    };
+    Some(format!("{original}.json"))
 }
 
 /// The clock in the name of a change file, `None` if it cannot be parsed.
@@ -134,6 +159,28 @@ mod tests {
         assert_eq!(clock_of_change("1-0-a-chg_b-chg_c.json").unwrap().node.as_str(), Some("a-chg_b"));
         assert!(is_change_name(&name) && !is_change_name("head.json") && !is_change_name("notes.txt"));
         assert_eq!(clock_of_change("x-chg_1.json"), None);
+    }
+
+    #[test]
+    fn copies_of_file_sync_services() {
+        let copies = [
+            "1-0-a-chg_b (Jo's conflicted copy 2026-01-02).json",
+            "1-0-a-chg_b (conflicted copy 2026-01-02 030405).json",
+            "1-0-a-chg_b (1).json",
+            "1-0-a-chg_b 2.json",
+            "1-0-a-chg_b.sync-conflict-20260102-030405-ABCDEFG.json",
+        ];
+        for copy in copies {
+            assert_eq!(original_of_copy(copy).as_deref(), Some("1-0-a-chg_b.json"), "{copy}");
+        }
+        for name in
+            ["1-0-a-chg_b.json", "1-0-a-chg_b 2", "1-0-a-chg_b (x.json", "head.json", "a b.json", " .json"]
+        {
+            assert_eq!(original_of_copy(name), None, "{name}");
+        }
+        for half in ["1-0-a-chg_b.json.tmp", "~syncthing~1-0-a-chg_b.json.tmp", "1-0-a-chg_b.json.part"] {
+            assert!(!is_change_name(half), "{half}");
+        }
     }
 
     #[test]

@@ -117,6 +117,15 @@ impl Manifest {
         *coverage == coverage_of(snapshot)
     }
 
+    /// Which generation of the JavaScript client wrote it or one before it: the newer where true, the older where false,
+    /// `None` where it does not show.
+    pub(crate) fn is_of_newer(&self) -> Option<bool> {
+        if self.record.get("retention").is_some() || self.record.get("lineage").is_some() {
+            return Some(true);
+        }
+        self.record.get("offlineGraceMs").map(|_| false)
+    }
+
     /// Reads a manifest and checks its content hash and version.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let mut record = Record::parse(bytes)?;

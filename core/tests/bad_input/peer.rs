@@ -87,6 +87,40 @@ async fn bad_changes_are_quarantined_and_everything_else_syncs() {
     assert_eq!(db.status().await.unwrap().quarantined, bad.len() as u64 - 2);
 }
 
+/// What Dropbox, iCloud, Syncthing and others leave beside a file that two machines stored at once, and while they
+/// bring one: neither read nor counted, and nothing of it is deleted.
+#[tokio::test]
+async fn copies_that_file_sync_services_make_are_left_alone() {
+    let fixture = Fixture::load("basic");
+    let mailbox = fixture.unpack();
+    let changes = mailbox.path().join("Mesh/changes");
+    let name = std::fs::read_dir(&changes).unwrap().map(|entry| entry.unwrap().file_name());
+    let name = name.map(|name| name.into_string().unwrap()).find(|name| name.contains("-chg_")).unwrap();
+    let stem = name.strip_suffix(".json").unwrap();
+    let extra = [
+        format!("{stem} (Jo's conflicted copy 2026-01-02).json"),
+        format!("{stem} 2.json"),
+        format!("{stem}.sync-conflict-20260102-030405-ABCDEFG.json"),
+        format!("~syncthing~{name}.tmp"),
+        format!("{name}.part"),
+    ];
+    for extra in &extra {
+        std::fs::write(changes.join(extra), "half of it").unwrap();
+    }
+    let db = beside(&fixture, mailbox.path(), |_| {}).await;
+    assert!(db.connect().await.unwrap().is_online());
+    common::assert_json(&tables(&db).await, &fixture.expected["tables"], "tables");
+    assert_eq!(db.status().await.unwrap().quarantined, 0);
+    db.compact(std::time::Duration::ZERO).await.unwrap();
+    db.compact(std::time::Duration::ZERO).await.unwrap();
+    assert!(extra.iter().all(|extra| changes.join(extra).exists()));
+    assert_eq!(db.status().await.unwrap().quarantined, 0);
+    // Without its original a copy may be all there is: it is looked at, and told.
+    std::fs::write(changes.join(format!("{GOOD_CLOCK}-chg_alone 2.json")), "half of it").unwrap();
+    db.sync().await.unwrap();
+    assert_eq!(db.status().await.unwrap().quarantined, 1);
+}
+
 #[tokio::test]
 async fn a_bad_snapshot_is_quarantined_and_the_changes_are_read() {
     let fixture = Fixture::load("compacted");

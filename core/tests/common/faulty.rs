@@ -31,6 +31,8 @@ pub(crate) enum Failure {
 #[derive(Clone)]
 pub(crate) struct FaultyMailbox {
     pub(crate) inner: MemoryMailbox,
+    /// As a WebDAV server does.
+    pub(crate) keeps_sidecars: bool,
     decide: Arc<Mutex<Decide>>,
 }
 
@@ -45,7 +47,7 @@ impl FaultyMailbox {
         inner: MemoryMailbox,
         decide: impl FnMut(&'static str, &str) -> Option<Failure> + Send + 'static,
     ) -> Self {
-        Self { inner, decide: Arc::new(Mutex::new(Box::new(decide))) }
+        Self { inner, keeps_sidecars: false, decide: Arc::new(Mutex::new(Box::new(decide))) }
     }
 
     pub(crate) fn set(&self, decide: impl FnMut(&'static str, &str) -> Option<Failure> + Send + 'static) {
@@ -90,6 +92,10 @@ pub(crate) async fn yield_once() {
 impl StorageAdapter for FaultyMailbox {
     fn kind(&self) -> &'static str {
         "faulty"
+    }
+
+    fn keeps_sidecars(&self) -> bool {
+        self.keeps_sidecars
     }
 
     async fn authenticate(&self) -> MailboxResult<()> {

@@ -3,6 +3,8 @@
 
 pub(crate) mod ahead;
 pub(crate) mod between;
+#[cfg(all(unix, feature = "webdav"))]
+pub(crate) mod carrier;
 pub(crate) mod faulty;
 pub(crate) mod sim;
 

@@ -151,6 +151,7 @@ impl Device {
                     "encrypted": status["encrypted"],
                     "member": !status["meshId"].is_null(),
                     "pending": status["pending"]["count"],
+                    "files": status["pending"]["files"],
                     "problem": status["problem"]["code"],
                     "quarantined": status["quarantined"],
                 }))
@@ -172,6 +173,43 @@ impl Device {
                 let diagnosis = self.exchange(binary, verb)?;
                 let shown = |found: &Value| json!({ "code": found["code"], "mended": found["mended"] });
                 Ok(diagnosis["findings"].as_array().into_iter().flatten().map(shown).collect())
+            }
+            _ => self.file(binary, action),
+        }
+    }
+
+    /// A step about durable files.
+    fn file(&self, binary: &PathBuf, action: &Action) -> Outcome {
+        let run = |words: &[&str]| self.run(binary, arguments(words), None);
+        match action {
+            Action::PutFile { path, text, content_type } => {
+                let source = format!("{}.source", self.store);
+                save(&source, text)?;
+                let mut words = arguments(&["file", "put"]);
+                words
+                    .extend(content_type.iter().flat_map(|kind| ["--content-type".to_owned(), kind.clone()]));
+                words.extend(arguments(&["--", path, &source]));
+                Ok(self.run(binary, words, None)?["digest"].clone())
+            }
+            Action::GetFile { path, digest } => {
+                let target = format!("{}.target", self.store);
+                let mut words = arguments(&["file", "get"]);
+                words.extend(digest.iter().flat_map(|digest| ["--digest".to_owned(), digest.clone()]));
+                words.extend(arguments(&["--", path, &target]));
+                self.run(binary, words, None)?;
+                std::fs::read_to_string(&target).map(Value::from).map_err(Fault::driver)
+            }
+            Action::FileMetadata { path } => {
+                let file = run(&["file", "meta", "--", path])?;
+                let told = |file: &Value| json!({ "size": file["size"], "digest": file["digest"], "contentType": file["contentType"] });
+                Ok(if file.is_null() { Value::Null } else { told(&file) })
+            }
+            Action::DeleteFile { path } => run(&["file", "rm", "--", path]).map(|_| Value::Null),
+            Action::Files { prefix } => {
+                let listing = run(&["file", "list", "--", prefix.as_deref().unwrap_or_default()])?;
+                let paths: Vec<_> =
+                    listing["files"].as_array().into_iter().flatten().map(|file| &file["path"]).collect();
+                Ok(json!({ "paths": paths, "unnamed": listing["unnamed"] }))
             }
             _ => Err(Fault::driver("the command line cannot do this: declare what the scenario needs")),
         }

@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) merge_strategy: MergeStrategy,
     pub(crate) join_policy: JoinPolicy,
     pub(crate) publish: Publish,
+    pub(crate) file_form: Option<FileForm>,
 }
 
 impl Default for Settings {
@@ -93,6 +94,7 @@ impl Default for Settings {
             merge_strategy: MergeStrategy::Lww,
             join_policy: JoinPolicy::ResetToRemote,
             publish: Publish::FullRows,
+            file_form: None,
         }
     }
 }
@@ -124,6 +126,13 @@ pub(crate) enum JoinPolicy {
 pub(crate) enum Publish {
     FullRows,
     ChangedColumns,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FileForm {
+    Plain,
+    Hashed,
 }
 
 /// What a device does in one step, as an interpreter gets it.
@@ -163,6 +172,19 @@ pub(crate) enum Action {
     Status {},
     Quarantine {},
     Devices {},
+    PutFile { path: String, text: String, content_type: Option<String> },
+    GetFile { path: String, digest: Option<String> },
+    FileMetadata { path: String },
+    DeleteFile { path: String },
+    Files { prefix: Option<String> },
+    Transfers {},
+    SyncFiles {},
+    PinFile { path: String },
+    UnpinFile { path: String },
+    EvictFile { path: String },
+    PauseFile { path: String },
+    ResumeFile { path: String },
+    CancelFile { path: String },
     PairShare {},
     PairJoin {},
     PairScan { payload: String },
@@ -283,6 +305,11 @@ impl Action {
             | Action::Devices {}
             | Action::SeenBy { .. }
             | Action::Doctor { .. }
+            | Action::GetFile { .. }
+            | Action::FileMetadata { .. }
+            | Action::Files { .. }
+            | Action::Transfers {}
+            | Action::SyncFiles {}
             | Action::Paired {}
             | Action::Compact { .. } => Expectation::Required,
             Action::Batch { .. } => Expectation::Allowed,
@@ -292,7 +319,7 @@ impl Action {
 
     /// Whether only those members of the answer are compared that the step names.
     pub(crate) fn is_partial(&self) -> bool {
-        matches!(self, Action::Status {} | Action::Compact { .. })
+        matches!(self, Action::Status {} | Action::Compact { .. } | Action::FileMetadata { .. })
     }
 
     /// Whether the answer may be kept under a name.
@@ -301,6 +328,7 @@ impl Action {
             self,
             Action::Add { .. }
                 | Action::Passphrase {}
+                | Action::PutFile { .. }
                 | Action::PairShare {}
                 | Action::PairJoin {}
                 | Action::PairCode {}

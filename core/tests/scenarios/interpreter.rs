@@ -7,14 +7,15 @@ use std::{
 };
 
 use interocitor_core::{
-    Batch, Compaction, Condition, Config, Connection, Error, Fields, Interocitor, MergeStrategy, MeshConfig,
-    Name, Passphrase, Query, Row, Schema, StoreLocation, config,
+    Batch, Compaction, Condition, Config, Connection, Error, Fields, FileForm, Interocitor, MergeStrategy,
+    MeshConfig, Name, Passphrase, Query, Row, Schema, StoreLocation, config,
     diagnosis::Finding,
     mailbox::{FolderMailbox, StorageAdapter, WebDavConfig, WebDavMailbox},
 };
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
+    files,
     format::{self, Action, Direction, Filter, Search, Settings},
     pairings::Pairings,
 };
@@ -131,6 +132,10 @@ async fn open(
         format::Publish::FullRows => config::Publish::FullRows,
         format::Publish::ChangedColumns => config::Publish::ChangedColumns,
     };
+    config.file_form = settings.file_form.map(|form| match form {
+        format::FileForm::Plain => FileForm::Plain,
+        format::FileForm::Hashed => FileForm::Hashed,
+    });
     let db = Interocitor::open(config).await?;
     let mailbox: Arc<dyn StorageAdapter> = if mailbox.starts_with("http") {
         Arc::new(
@@ -223,14 +228,11 @@ async fn step(db: &Interocitor, action: Action) -> Outcome {
             db.table(table).delete(id).await?;
             done
         }
-        Action::Batch { writes } => {
-            let mut batch = db.begin_batch()?;
-            let answers =
-                writes.into_iter().map(|write| in_batch(&mut batch, write)).collect::<Result<_, _>>()?;
-            batch.commit().await?;
-            Ok(Value::Array(answers))
-        }
-        reading => look(db, reading).await,
+        Action::Batch { writes } => batch(db, writes).await,
+        other => match files::play(db, &other).await {
+            Some(outcome) => outcome,
+            None => look(db, other).await,
+        },
     }
 }
 
@@ -266,6 +268,7 @@ async fn look(db: &Interocitor, action: Action) -> Outcome {
                 "encrypted": status.encrypted,
                 "member": status.mesh_id.is_some(),
                 "pending": status.pending.count,
+                "files": status.pending.files,
                 "problem": status.problem.map(|problem| problem.code),
                 "quarantined": status.quarantined,
             }))
@@ -292,6 +295,25 @@ async fn look(db: &Interocitor, action: Action) -> Outcome {
         }
         other => Err(Fault::driver(format!("{other:?} is no step of a device"))),
     }
+}
+
+/// Writes together, with the files that belong to them.
+async fn batch(db: &Interocitor, writes: Vec<Action>) -> Outcome {
+    let mut batch = db.begin_batch()?;
+    let mut answers = Vec::new();
+    for write in writes {
+        answers.push(match write {
+            Action::PutFile { path, text, content_type } => {
+                let file = db.stage_file(&path, text.into_bytes(), content_type.as_deref()).await?;
+                let digest = json!(file.digest());
+                batch.put_file(file);
+                digest
+            }
+            row => in_batch(&mut batch, row)?,
+        });
+    }
+    batch.commit().await?;
+    Ok(Value::Array(answers))
 }
 
 /// A step within a batch.

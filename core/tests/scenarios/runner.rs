@@ -127,7 +127,7 @@ impl<'a> Stage<'a> {
         check.must_fit(action.expectation())?;
         if check.keep.is_some() && !action.can_be_kept() {
             return Err(
-                "its answer cannot be kept: only add, passphrase and the begin of a pairing take \"as\""
+                "its answer cannot be kept: only add, passphrase, putFile and the begin of a pairing take \"as\""
                     .into(),
             );
         }
@@ -163,7 +163,7 @@ impl<'a> Stage<'a> {
     /// Makes of a step in a file what an interpreter gets.
     fn fill_in(&mut self, device: &str, step: &mut Object) -> Result<(), String> {
         let folder = self.folder.path().to_owned();
-        for argument in ["id", "passphrase", "payload", "code"] {
+        for argument in ["id", "passphrase", "digest", "payload", "code"] {
             let Some(name) = step.remove(&format!("{argument}Of")) else { continue };
             let kept = name.as_str().and_then(|name| self.kept.get(name));
             let value = kept.ok_or_else(|| format!("nothing was kept as {name}"))?;
@@ -268,6 +268,9 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// What WebDAV keeps beside a file for its content type: not part of a mailbox that scenarios look at.
+const SIDECAR: &str = ".interocitor-meta.json";
+
 /// The sorted names in a folder; null where there is none.
 fn names(folder: &Path) -> Result<Value, String> {
     if !folder.is_dir() {
@@ -276,7 +279,10 @@ fn names(folder: &Path) -> Result<Value, String> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())? {
         let entry = entry.map_err(|error| error.to_string())?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(SIDECAR) {
+            names.push(name);
+        }
     }
     names.sort();
     Ok(json!(names))

@@ -17,7 +17,7 @@ const PASSWORD: &str = "s3cret-pass";
 /// `user:s3cret-pass` as it is sent.
 const ENCODED: &str = "dXNlcjpzM2NyZXQtcGFzcw==";
 
-fn config(server: &Server) -> WebDavConfig {
+pub(super) fn config(server: &Server) -> WebDavConfig {
     let config = WebDavConfig::new(&server.url).unwrap();
     config.with_auth(WebDavAuth::basic("user", PASSWORD)).with_timeout(Duration::from_secs(20))
 }

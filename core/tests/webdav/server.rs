@@ -171,7 +171,7 @@ async fn serve(
             }
         }
         seen.lock().unwrap().push(request.clone());
-        reply(&mut stream, handler(&request)).await?;
+        reply(&mut stream, handler(&request), request.method == "HEAD").await?;
         if matches!(reading, Reading::Never) && len > 0 {
             // Let the answer arrive before the connection is reset.
             stream.shutdown().await.ok()?;
@@ -199,7 +199,7 @@ fn parse(head: &str) -> Option<Request> {
 }
 
 /// `None` ends the connection.
-async fn reply(stream: &mut TcpStream, reply: Reply) -> Option<()> {
+async fn reply(stream: &mut TcpStream, reply: Reply, head_only: bool) -> Option<()> {
     let (status, headers, announced, body) = match &reply {
         Reply::Answer { status, headers, body } => (*status, headers.clone(), body.len(), body),
         Reply::Cut { status, announced, body } | Reply::Stall { status, announced, body } => {
@@ -220,6 +220,7 @@ async fn reply(stream: &mut TcpStream, reply: Reply) -> Option<()> {
         head.extend([name, ": ", value, "\r\n"]);
     }
     // In one piece: small ones wait for each other.
+    let body: &[u8] = if head_only { b"" } else { body };
     let answer = [head.as_bytes(), b"\r\n", body].concat();
     stream.write_all(&answer).await.ok()?;
     match reply {

@@ -6,6 +6,8 @@ mod lock;
 mod temp;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ const WRITE_PIECE: usize = 1024 * 1024;
 ///   file `x` without a size, and reading them answers `Unavailable`.
 /// - **Versions** are inode, size and modification time, so that a listing costs no reading. A writer
 ///   that replaces a file always gives it a later modification time, so a version never comes back.
+/// - **Changes of others** are noticed as they happen (feature `watch`), where the file system tells of them.
 /// - **Conditions** are checked under an advisory lock on the base directory, which excludes every
 ///   process of the machine and is held only for the renaming. Where the file system knows no such lock
 ///   (some network drives), `conditional_replace` is off.
@@ -165,6 +168,12 @@ impl StorageAdapter for FolderMailbox {
     async fn list_files(&self, folder: &str) -> MailboxResult<Vec<FileEntry>> {
         let target = Target::folder("list", folder)?;
         self.run("list", folder, move |disk| disk.list_files(&target)).await
+    }
+
+    #[cfg(feature = "watch")]
+    async fn watch(&self, folder: &str, notice: super::Notice) -> MailboxResult<Option<super::Watch>> {
+        let (mailbox, owned) = (self.clone(), folder.to_owned());
+        self.run("watch", folder, move |_| mailbox.watch_folder(&owned, notice).map(Some)).await
     }
 
     async fn list_leftovers(&self, folder: &str) -> MailboxResult<Vec<FileEntry>> {

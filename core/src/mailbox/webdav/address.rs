@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
+use super::super::http::Redirect;
 use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
 
 /// Everything but RFC 3986's unreserved characters is escaped.
@@ -56,8 +57,19 @@ impl Address {
         })
     }
 
-    pub(super) fn same_origin(&self, other: &Url) -> bool {
-        self.url.origin() == other.origin()
+    /// Where to go instead: only within the origin, so that nobody else gets to see the credentials, and only
+    /// to the same thing in another place, so that a login page is not taken for a file.
+    pub(super) fn redirected(&self, redirect: &Redirect<'_>) -> MailboxResult<Url> {
+        let Some(url) = &redirect.to else { return Err(redirect.refuse("the server redirects to nowhere")) };
+        if self.url.origin() != url.origin() {
+            return Err(redirect.refuse("the server redirects to another address"));
+        }
+        let kept = redirect.path().trim_end_matches('/');
+        let same = url.query().is_none() && path_of(url).is_some_and(|path| path.ends_with(kept));
+        if !same || redirect.status == 303 {
+            return Err(redirect.refuse("the server redirects to something else"));
+        }
+        Ok(url.clone())
     }
 }
 

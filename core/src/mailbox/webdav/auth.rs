@@ -1,16 +1,11 @@
-//! Credentials of a WebDAV server, and the header that shows them.
+//! Credentials of a WebDAV server.
 
 use std::{fmt, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::header::HeaderValue;
-use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::{
-    super::{MailboxErrorKind, MailboxResult, TokenProvider},
-    config::refuse,
-};
+use super::super::http::Authorization;
+use super::super::{MailboxResult, TokenProvider};
 
 /// Credentials of a WebDAV server. Wiped from memory when dropped, never shown.
 #[derive(Clone, Default)]
@@ -25,6 +20,14 @@ pub enum WebDavAuth {
         /// The password, or the app password that many services want here.
         password: Zeroizing<String>,
     },
+    /// User and password, neither of them sent in the clear: the server's challenges are answered (RFC 7616, with
+    /// SHA-256 or MD5). A body that is streamed takes one small request more.
+    Digest {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Zeroizing<String>,
+    },
     /// A bearer token.
     Bearer(Zeroizing<String>),
     /// Bearer tokens that are asked for as they are needed, and again when one is refused.
@@ -37,9 +40,24 @@ impl WebDavAuth {
         Self::Basic { user: user.into(), password: Zeroizing::new(password.into()) }
     }
 
+    /// User and password, for a server that asks for digest authentication.
+    pub fn digest(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::Digest { user: user.into(), password: Zeroizing::new(password.into()) }
+    }
+
     /// A bearer token.
     pub fn bearer(token: impl Into<String>) -> Self {
         Self::Bearer(Zeroizing::new(token.into()))
+    }
+
+    pub(super) fn authorization(&self) -> MailboxResult<Authorization> {
+        match self {
+            Self::None => Ok(Authorization::Fixed(None)),
+            Self::Basic { user, password } => Authorization::basic(user, password),
+            Self::Digest { user, password } => Ok(Authorization::digest(user, password)),
+            Self::Bearer(token) => Authorization::bearer(token),
+            Self::Provider(provider) => Ok(Authorization::provided(Arc::clone(provider))),
+        }
     }
 }
 
@@ -48,80 +66,9 @@ impl fmt::Debug for WebDavAuth {
         f.write_str(match self {
             Self::None => "None",
             Self::Basic { .. } => "Basic(***)",
+            Self::Digest { .. } => "Digest(***)",
             Self::Bearer(_) => "Bearer(***)",
             Self::Provider(_) => "Provider(***)",
         })
     }
-}
-
-/// What goes into the `Authorization` header.
-pub(super) enum Authorization {
-    /// Always the same.
-    Fixed(Option<HeaderValue>),
-    /// The token that the provider gave last.
-    Provided(Arc<dyn TokenProvider>, Mutex<Option<Zeroizing<String>>>),
-}
-
-impl Authorization {
-    pub(super) fn new(auth: &WebDavAuth) -> MailboxResult<Self> {
-        Ok(Self::Fixed(match auth {
-            WebDavAuth::None => None,
-            WebDavAuth::Basic { user, .. } if user.contains(':') => {
-                return Err(refuse(MailboxErrorKind::Unauthorized, "the user name has a colon"));
-            }
-            WebDavAuth::Basic { user, password } => {
-                let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
-                let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-                Some(sensitive(&Zeroizing::new(format!("Basic {}", *encoded)))?)
-            }
-            WebDavAuth::Bearer(token) => Some(bearer(token)?),
-            WebDavAuth::Provider(provider) => {
-                return Ok(Self::Provided(Arc::clone(provider), Mutex::new(None)));
-            }
-        }))
-    }
-
-    /// The header for the next request.
-    pub(super) async fn header(&self) -> MailboxResult<Option<HeaderValue>> {
-        match self {
-            Self::Fixed(header) => Ok(header.clone()),
-            Self::Provided(provider, last) => {
-                // Held while asking: requests that start together ask once.
-                let mut last = last.lock().await;
-                if last.is_none() {
-                    *last = Some(provider.token(None).await?);
-                }
-                last.as_ref().map(|token| bearer(token)).transpose()
-            }
-        }
-    }
-
-    /// Asks for another token after one was refused; tells whether there is a new one to try.
-    pub(super) async fn renew(&self, refused: Option<&HeaderValue>) -> MailboxResult<bool> {
-        let Self::Provided(provider, last) = self else { return Ok(false) };
-        let mut last = last.lock().await;
-        let Some(token) = last.as_ref() else { return Ok(true) };
-        if refused != Some(&bearer(token)?) {
-            // Another request was faster.
-            return Ok(true);
-        }
-        let next = provider.token(Some(token)).await?;
-        let is_new = next != *token;
-        *last = Some(next);
-        Ok(is_new)
-    }
-}
-
-fn bearer(token: &str) -> MailboxResult<HeaderValue> {
-    sensitive(&Zeroizing::new(format!("Bearer {token}")))
-}
-
-/// A header value marked so that nothing logs it.
-fn sensitive(text: &str) -> MailboxResult<HeaderValue> {
-    // The error of the conversion is dropped: it could show what it refused.
-    let Ok(mut value) = HeaderValue::from_str(text) else {
-        return Err(refuse(MailboxErrorKind::Unauthorized, "the token cannot be sent in a header"));
-    };
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -9,10 +9,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::http::Payload;
 use super::super::path::TEMP_PREFIX;
+use super::super::place::Place;
 use super::super::{MailboxErrorKind, MailboxResult};
-use super::dav::{Dav, Made, Place};
-use super::http::Payload;
+use super::dav::{Dav, Made};
 
 /// How long a claim lasts whose owner died: as long as the server keeps the lock, and as old, by the
 /// server's clock, as the folder may get.

@@ -9,13 +9,9 @@ use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
+use super::super::http::{CONNECT_TIMEOUT, Setup, TIMEOUT, refuse};
+use super::super::{MailboxErrorKind, MailboxResult, PlatformUploads};
 use super::auth::WebDavAuth;
-
-/// How long nothing may move before a request is given up.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a WebDAV mailbox is, and who asks.
 #[derive(Clone)]
@@ -23,13 +19,14 @@ pub struct WebDavConfig {
     url: Url,
     auth: WebDavAuth,
     timeout: Duration,
+    uploads: Option<PlatformUploads>,
     connect_timeout: Duration,
     authorities: Vec<CertificateDer<'static>>,
 }
 
 impl WebDavConfig {
     /// The collection at an `http` or `https` address, which must exist. A user and a password in the
-    /// address become [`WebDavAuth::Basic`] and are taken out of it.
+    /// address become [`WebDavAuth::Basic`], with `?auth=digest` [`WebDavAuth::Digest`], and are taken out of it.
     pub fn new(base_url: &str) -> MailboxResult<Self> {
         let bad = |why: &str| Err(refuse(MailboxErrorKind::InvalidPath, why));
         let Ok(mut url) = Url::parse(base_url) else {
@@ -38,9 +35,11 @@ impl WebDavConfig {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return bad("the base address is neither http nor https");
         }
-        if url.query().is_some() || url.fragment().is_some() {
-            return bad("the base address has a query or a fragment");
+        let is_digest = url.query() == Some("auth=digest");
+        if (url.query().is_some() && !is_digest) || url.fragment().is_some() {
+            return bad("the base address has a fragment, or a query other than auth=digest");
         }
+        url.set_query(None);
         let decode = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned).ok();
         let auth = match (decode(url.username()), url.password().map(decode)) {
             (Some(user), None) if user.is_empty() => WebDavAuth::None,
@@ -48,11 +47,25 @@ impl WebDavConfig {
             (Some(user), Some(Some(password))) => WebDavAuth::basic(user, password),
             _ => return bad("the user or the password in the base address is not UTF-8"),
         };
+        let auth = match auth {
+            WebDavAuth::Basic { user, password } if is_digest => WebDavAuth::Digest { user, password },
+            WebDavAuth::None if is_digest => {
+                return bad("the base address has no user for digest authentication");
+            }
+            auth => auth,
+        };
         // Both can only fail where there is no host.
         if url.set_username("").is_err() || url.set_password(None).is_err() {
             return bad("the base address cannot hold credentials");
         }
-        Ok(Self { url, auth, timeout: TIMEOUT, connect_timeout: CONNECT_TIMEOUT, authorities: Vec::new() })
+        Ok(Self {
+            url,
+            auth,
+            timeout: TIMEOUT,
+            uploads: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            authorities: Vec::new(),
+        })
     }
 
     /// With these credentials.
@@ -62,7 +75,14 @@ impl WebDavConfig {
         self
     }
 
-    /// With this long a wait for an answer, or for the next part of a body; 30 seconds by default. The
+    /// With large uploads in the hands of the platform, so that they go on while the app is frozen.
+    #[must_use]
+    pub fn with_platform_uploads(mut self, uploads: PlatformUploads) -> Self {
+        self.uploads = Some(uploads);
+        self
+    }
+
+    /// With this long a wait for an answer, for the next part of a body, or for a token; 30 seconds by default. The
     /// answer to a large upload may take up to five times as long.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -99,20 +119,20 @@ impl WebDavConfig {
         &self.url
     }
 
-    pub(super) fn auth(&self) -> &WebDavAuth {
-        &self.auth
-    }
-
-    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
-        &self.authorities
+    /// What the client of the server is made of.
+    pub(super) fn setup(&self) -> MailboxResult<Setup<'_>> {
+        Ok(Setup {
+            is_secure: self.url.scheme() == "https",
+            authorities: &self.authorities,
+            authorization: self.auth.authorization()?,
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+            uploads: self.uploads.clone(),
+        })
     }
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
-    }
-
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
     }
 }
 
@@ -126,28 +146,22 @@ impl fmt::Debug for WebDavConfig {
     }
 }
 
-/// An error of the configuration. It never shows the address, which may hold a password.
-pub(super) fn refuse(kind: MailboxErrorKind, why: &str) -> MailboxError {
-    MailboxError::new(kind, "configure", "/", why)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::auth::Authorization;
     use super::*;
 
     async fn header(auth: &WebDavAuth) -> MailboxResult<Option<reqwest::header::HeaderValue>> {
-        Authorization::new(auth)?.header().await
+        auth.authorization()?.header("GET", &Url::parse("http://host/").unwrap(), TIMEOUT).await
     }
 
     #[tokio::test]
     async fn takes_credentials_out_of_the_address() {
         let config = WebDavConfig::new("https://us%40er:p%C3%A4ss%2F@host:8443/dav/").unwrap();
         assert_eq!(config.base_url(), "https://host:8443/dav/");
-        let header = header(config.auth()).await.unwrap().unwrap();
+        let header = header(&config.auth).await.unwrap().unwrap();
         assert_eq!(header.to_str().unwrap(), "Basic dXNAZXI6cMOkc3Mv");
         assert!(header.is_sensitive());
-        assert!(matches!(WebDavConfig::new("http://host").unwrap().auth(), WebDavAuth::None));
+        assert!(matches!(WebDavConfig::new("http://host").unwrap().auth, WebDavAuth::None));
     }
 
     #[test]
@@ -157,6 +171,8 @@ mod tests {
             "u:s3cret@host/",
             "http://u:s3cret@/",
             "http://u:s3cret@host/?q",
+            "http://u:s3cret@host/?auth=s3cret",
+            "http://host/s3cret?auth=digest",
             "http://u:s3cret@host/#f",
             "http://u:s3cret%FF@host/",
             "/s3cret",
@@ -178,8 +194,10 @@ mod tests {
     async fn shows_no_credentials() {
         let basic = WebDavConfig::new("http://somebody:s3cret@host/").unwrap();
         let bearer = basic.clone().with_auth(WebDavAuth::bearer("t0ken"));
-        for config in [basic, bearer] {
-            let shown = format!("{config:?} {:?}", header(config.auth()).await.unwrap());
+        let digest = WebDavConfig::new("http://somebody:s3cret@host/?auth=digest").unwrap();
+        assert_eq!((digest.base_url(), format!("{:?}", digest.auth)), ("http://host/", "Digest(***)".into()));
+        for config in [basic, bearer, digest] {
+            let shown = format!("{config:?} {:?}", header(&config.auth).await.unwrap());
             assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
             assert!(!shown.contains("somebody"), "{shown}");
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Url;
 
-use super::super::{MailboxError, MailboxErrorKind, MailboxResult, path};
+use super::super::http::{Answer, Call, Http, Payload};
+use super::super::place::Place;
+use super::super::{MailboxError, MailboxErrorKind, MailboxResult};
 use super::address::{self, Address};
 use super::config::WebDavConfig;
-use super::http::{Answer, Call, Http, Payload};
 use super::multistatus::{self, Facts, PROPFIND, Resource};
 
 /// The longest answer to a PROPFIND: about 100,000 files.
@@ -20,70 +21,6 @@ const FOLDERS_MAX: usize = 10_000;
 /// A resource that is busy for the moment is asked for again so many times.
 const BUSY_RETRIES: u32 = 4;
 const BUSY_PAUSE: Duration = Duration::from_millis(60);
-
-/// A checked path and what is being done to it.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) operation: &'static str,
-    segments: Vec<String>,
-    /// Absolute within the mailbox.
-    pub(super) path: String,
-}
-
-impl Place {
-    pub(super) fn file(operation: &'static str, path: &str) -> MailboxResult<Self> {
-        Ok(Self::new(operation, &path::file(operation, path)?))
-    }
-
-    pub(super) fn folder(operation: &'static str, path: &str) -> MailboxResult<Self> {
-        Ok(Self::new(operation, &path::folder(operation, path)?))
-    }
-
-    pub(super) fn root(operation: &'static str) -> Self {
-        Self::new(operation, &[])
-    }
-
-    fn new(operation: &'static str, segments: &[&str]) -> Self {
-        let path = path::join(segments);
-        Self { operation, segments: segments.iter().map(|&segment| segment.to_owned()).collect(), path }
-    }
-
-    /// The first `depth` segments.
-    fn ancestor(&self, depth: usize) -> Self {
-        let segments: Vec<&str> = self.segments.iter().take(depth).map(String::as_str).collect();
-        Self::new(self.operation, &segments)
-    }
-
-    pub(super) fn parent(&self) -> Self {
-        self.ancestor(self.segments.len().saturating_sub(1))
-    }
-
-    pub(super) fn child(&self, name: &str) -> Self {
-        let mut segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
-        segments.push(name);
-        Self::new(self.operation, &segments)
-    }
-
-    /// A fresh temporary file in the same folder.
-    pub(super) fn temporary(&self) -> MailboxResult<Self> {
-        let name = path::temp_name().map_err(|error| {
-            self.error(MailboxErrorKind::Io, "no random numbers are to be had").with_source(error)
-        })?;
-        Ok(self.parent().child(&name))
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.segments.last().map_or("", String::as_str)
-    }
-
-    fn segments(&self) -> Vec<&str> {
-        self.segments.iter().map(String::as_str).collect()
-    }
-
-    pub(super) fn error(&self, kind: MailboxErrorKind, message: &str) -> MailboxError {
-        MailboxError::new(kind, self.operation, self.path.as_str(), message)
-    }
-}
 
 /// How a PUT ended.
 pub(super) enum Put {
@@ -118,12 +55,16 @@ pub(super) struct Dav {
 
 impl Dav {
     pub(super) fn new(config: &WebDavConfig) -> MailboxResult<Self> {
-        let (http, address) = (Http::new(config)?, Address::new(config.url()));
+        let (http, address) = (Http::new(config.setup()?)?, Address::new(config.url()));
         Ok(Self { http, address, folders: Mutex::default() })
     }
 
     pub(super) fn shown(&self) -> &str {
         self.address.shown()
+    }
+
+    pub(super) fn carries(&self, len: u64) -> bool {
+        self.http.carries(len)
     }
 
     fn folders(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -147,7 +88,7 @@ impl Dav {
     }
 
     pub(super) async fn send(&self, call: Call<'_>) -> MailboxResult<Answer> {
-        self.http.send(&self.address, call).await
+        self.http.send(call, Some(&|redirect| self.address.redirected(redirect))).await
     }
 
     /// A request for a file.

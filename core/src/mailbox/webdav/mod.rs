@@ -5,10 +5,8 @@ mod auth;
 mod claim;
 mod config;
 mod dav;
-mod http;
 mod multistatus;
 mod probe;
-mod tls;
 mod write;
 
 use std::collections::HashSet;
@@ -21,12 +19,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use self::dav::{Dav, Listing, Place, not_a_file};
-use self::http::{Answer, is_broken};
+use self::dav::{Dav, Listing, not_a_file};
 use self::multistatus::Facts;
 use self::probe::Findings;
 use super::body::WHOLE_BODY_MAX;
+use super::http::{Answer, is_broken};
 use super::path::{self, TEMP_PREFIX};
+use super::place::Place;
 use super::{Body, ByteStream, Capabilities, FileEntry, MailboxErrorKind, MailboxResult, StorageAdapter};
 
 pub use auth::WebDavAuth;
@@ -229,6 +228,10 @@ impl StorageAdapter for WebDavMailbox {
         Ok(())
     }
 
+    fn is_carried(&self, len: u64) -> bool {
+        self.dav().carries(len)
+    }
+
     fn capabilities(&self) -> Capabilities {
         let findings = self.inner.findings();
         Capabilities {
@@ -237,6 +240,10 @@ impl StorageAdapter for WebDavMailbox {
             streaming: true,
             max_body: None,
         }
+    }
+
+    fn keeps_sidecars(&self) -> bool {
+        true
     }
 
     fn handshake_config(&self) -> Option<String> {
@@ -255,6 +262,11 @@ impl StorageAdapter for WebDavMailbox {
         let files =
             listing.children.into_iter().filter(|(name, facts)| !facts.collection && !path::is_hidden(name));
         Ok(files.map(|(name, facts)| entry(path::child(&folder.path, &name), name, facts)).collect())
+    }
+
+    async fn remove_leftovers(&self, folder: &str) -> MailboxResult<()> {
+        // Every listing does.
+        self.list_files(folder).await.map(drop)
     }
 
     async fn list_folders(&self, folder: &str) -> MailboxResult<Vec<String>> {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 
+use super::super::http::Payload;
+use super::super::place::Place;
 use super::super::{MailboxErrorKind, MailboxResult, path};
 use super::claim::Referee;
-use super::dav::{Dav, Made, Place, Put};
-use super::http::Payload;
+use super::dav::{Dav, Made, Put};
 use super::write::opaque;
 
 /// Half of the body that is cut off: more than a server keeps before it starts writing.

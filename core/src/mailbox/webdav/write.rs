@@ -1,10 +1,10 @@
 //! The three ways to write a file.
 
+use super::super::http::Payload;
+use super::super::place::Place;
 use super::super::{Body, MailboxError, MailboxErrorKind, MailboxResult};
 use super::Inner;
 use super::claim::Check;
-use super::dav::Place;
-use super::http::Payload;
 
 /// What a conditional write waits for.
 #[derive(Clone, Copy)]

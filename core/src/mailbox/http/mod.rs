@@ -1,4 +1,12 @@
-//! Requests and their outcomes: credentials, redirects, waiting, and errors.
+//! Requests and their outcomes: credentials, redirects, waiting, and errors. What every mailbox behind HTTP
+//! needs; what a status means beyond the standard is the adapter's business.
+
+mod authorization;
+#[cfg(feature = "webdav")]
+mod digest;
+mod platform;
+mod spool;
+mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -6,18 +14,26 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, Url};
+use rustls::pki_types::CertificateDer;
 
-use super::super::body::{self, Meter};
-use super::super::{ByteStream, MailboxError, MailboxErrorKind, MailboxResult};
-use super::address::{self, Address};
-use super::auth::Authorization;
-use super::config::{WebDavConfig, refuse};
-use super::tls;
+use super::body::{self, Meter};
+use super::{ByteStream, MailboxError, MailboxErrorKind, MailboxResult};
+
+pub(super) use authorization::Authorization;
+pub use platform::{PlatformHttp, PlatformUploads, UploadRequest, UploadResponse};
+
+use platform::CARRIED_MIN;
+use spool::Spooled;
+
+/// How long nothing may move before a request is given up.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Redirects followed for one call.
 const REDIRECTS_MAX: usize = 4;
@@ -27,6 +43,8 @@ const SEND_PIECE: usize = 64 * 1024;
 const SEND_AHEAD: u64 = 1024 * 1024;
 /// Bodies that do not matter are read up to here, so that their connection can be used again.
 const DRAIN_MAX: usize = 64 * 1024;
+/// Who asks.
+const USER_AGENT: &str = concat!("interocitor/", env!("CARGO_PKG_VERSION"));
 /// A server cannot send us away for longer than this.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
@@ -34,6 +52,8 @@ const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 pub(super) struct Call<'a> {
     head: Head<'a>,
     payload: Payload,
+    /// Whether it is part of the upload of a large body, which the platform may carry.
+    is_part: bool,
 }
 
 /// A request without what is sent along.
@@ -50,7 +70,12 @@ struct Head<'a> {
 pub(super) enum Payload {
     None,
     Whole(Bytes),
+    /// A body in memory that is not in one piece.
+    #[cfg(feature = "s3")]
+    Pieces(Vec<Bytes>),
     Stream(u64, ByteStream),
+    /// A body in a file, for the platform to send.
+    Spooled(Arc<Spooled>),
 }
 
 impl Payload {
@@ -59,7 +84,26 @@ impl Payload {
         match self {
             Self::None => Some(Self::None),
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            #[cfg(feature = "s3")]
+            Self::Pieces(pieces) => Some(Self::Pieces(pieces.clone())),
             Self::Stream(..) => None,
+            Self::Spooled(spooled) => Some(Self::Spooled(Arc::clone(spooled))),
+        }
+    }
+
+    /// Whether it should not be sent in vain.
+    fn is_dear(&self) -> bool {
+        matches!(self, Self::Stream(..) | Self::Spooled(_))
+    }
+
+    /// In pieces.
+    fn into_stream(self) -> ByteStream {
+        match self {
+            Self::None | Self::Spooled(_) => stream::empty().boxed(),
+            Self::Whole(bytes) => slices(bytes),
+            #[cfg(feature = "s3")]
+            Self::Pieces(pieces) => stream::iter(pieces.into_iter().map(Ok)).boxed(),
+            Self::Stream(_, stream) => stream,
         }
     }
 
@@ -67,7 +111,10 @@ impl Payload {
         match self {
             Self::None => 0,
             Self::Whole(bytes) => bytes.len() as u64,
+            #[cfg(feature = "s3")]
+            Self::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
             Self::Stream(len, _) => *len,
+            Self::Spooled(spooled) => spooled.len,
         }
     }
 }
@@ -75,7 +122,7 @@ impl Payload {
 impl<'a> Call<'a> {
     pub(super) fn new(operation: &'static str, path: &'a str, method: &'static str, url: Url) -> Self {
         let head = Head { operation, path, method, url, headers: HeaderMap::new() };
-        Self { head, payload: Payload::None }
+        Self { head, payload: Payload::None, is_part: false }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &str) -> MailboxResult<Self> {
@@ -85,6 +132,21 @@ impl<'a> Call<'a> {
         })?;
         self.head.headers.insert(HeaderName::from_static(name), value);
         Ok(self)
+    }
+
+    /// As part of the upload of a large body: the platform may carry it, as it carries streams.
+    #[cfg(any(feature = "drive", feature = "s3"))]
+    pub(super) fn part(mut self) -> Self {
+        self.is_part = true;
+        self
+    }
+
+    /// With the headers of a request that somebody else has put together and signed.
+    #[cfg(feature = "s3")]
+    pub(super) fn signed(mut self, headers: HeaderMap, payload: Payload) -> Self {
+        self.head.headers = headers;
+        self.payload = payload;
+        self
     }
 
     pub(super) fn payload(mut self, content_type: &'static str, payload: Payload) -> Self {
@@ -98,7 +160,11 @@ impl Head<'_> {
     /// Whether the request does no harm when it was carried out the first time.
     fn may_repeat(&self) -> bool {
         let conditional = self.headers.contains_key(IF_MATCH) || self.headers.contains_key(IF_NONE_MATCH);
-        matches!(self.method, "GET" | "PROPFIND" | "PUT" | "DELETE") && !conditional
+        // A part of an upload: what arrived of it has to be asked for.
+        let partial = self.headers.contains_key(CONTENT_RANGE);
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "PUT" | "DELETE")
+            && !conditional
+            && !partial
     }
 
     fn error(&self, kind: MailboxErrorKind, message: &str) -> MailboxError {
@@ -111,39 +177,102 @@ pub(super) struct Http {
     client: Client,
     authorization: Authorization,
     timeout: Duration,
+    uploads: Option<PlatformUploads>,
+}
+
+/// What a client of a server is made of.
+pub(super) struct Setup<'a> {
+    /// Whether the server is asked over TLS.
+    pub(super) is_secure: bool,
+    pub(super) authorities: &'a [CertificateDer<'static>],
+    pub(super) authorization: Authorization,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    /// Who carries large uploads, if it is not the client itself.
+    pub(super) uploads: Option<PlatformUploads>,
+}
+
+/// Decides where a redirect leads; it is followed within the origin, and to the same thing only.
+pub(super) type Follow<'a> = &'a (dyn Fn(&Redirect<'_>) -> MailboxResult<Url> + Sync);
+
+/// A redirect that was answered.
+pub(super) struct Redirect<'a> {
+    head: &'a Head<'a>,
+    pub(super) status: u16,
+    /// Where to, without a fragment.
+    pub(super) to: Option<Url>,
+}
+
+impl Redirect<'_> {
+    /// Path within the mailbox of what was asked for.
+    pub(super) fn path(&self) -> &str {
+        self.head.path
+    }
+
+    pub(super) fn refuse(&self, message: &str) -> MailboxError {
+        self.head.error(MailboxErrorKind::Protocol, message).with_status(self.status)
+    }
 }
 
 impl Http {
-    pub(super) fn new(config: &WebDavConfig) -> MailboxResult<Self> {
+    pub(super) fn new(setup: Setup<'_>) -> MailboxResult<Self> {
         let failed = |error: &dyn std::fmt::Display| {
             refuse(MailboxErrorKind::Io, &format!("the HTTP client cannot be set up: {error}"))
         };
-        let tls = tls::config(config.url().scheme() == "https", config.authorities())
-            .map_err(|error| failed(&error))?;
+        let tls = tls::config(setup.is_secure, setup.authorities).map_err(|error| failed(&error))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
             .referer(false)
-            .connect_timeout(config.connect_timeout())
-            .user_agent(concat!("interocitor/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(setup.connect_timeout)
+            .user_agent(USER_AGENT)
             .build()
             .map_err(|error| failed(&error.without_url()))?;
-        Ok(Self { client, authorization: Authorization::new(config.auth())?, timeout: config.timeout() })
+        Ok(Self {
+            client,
+            authorization: setup.authorization,
+            timeout: setup.timeout,
+            uploads: setup.uploads,
+        })
     }
 
-    /// Sends a request and waits for the head of the answer, whatever its status. Redirects are followed
-    /// within the origin only: nobody else gets to see the credentials.
-    pub(super) async fn send(&self, address: &Address, call: Call<'_>) -> MailboxResult<Answer> {
-        let Call { mut head, mut payload } = call;
+    /// Whether the platform carries streams of this length.
+    pub(super) fn carries(&self, len: u64) -> bool {
+        self.uploads.is_some() && len >= CARRIED_MIN
+    }
+
+    /// Brings what the platform is to carry into a file.
+    async fn spool(&self, head: &Head<'_>, payload: Payload, is_part: bool) -> MailboxResult<Payload> {
+        let (Some(uploads), len) = (&self.uploads, payload.len()) else { return Ok(payload) };
+        if len < CARRIED_MIN || !(is_part || matches!(payload, Payload::Stream(..))) {
+            return Ok(payload);
+        }
+        let spooled = Spooled::write(uploads, head, len, payload.into_stream()).await?;
+        Ok(Payload::Spooled(Arc::new(spooled)))
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. Without `follow`, a
+    /// redirect is an answer like any other.
+    pub(super) async fn send(&self, call: Call<'_>, follow: Option<Follow<'_>>) -> MailboxResult<Answer> {
+        let Call { mut head, payload, is_part } = call;
+        let mut payload = self.spool(&head, payload, is_part).await?;
         let mut is_renewed = false;
+        if self.authorization.is_challenged() && payload.is_dear() {
+            // What is large or can be sent only once must not meet with a challenge: another request goes ahead and
+            // takes it.
+            let ahead = Call::new(head.operation, head.path, "OPTIONS", head.url.clone());
+            Box::pin(self.send(ahead, follow)).await?.drain().await;
+        }
         for _ in 0..=REDIRECTS_MAX {
-            let again = payload.again();
-            if let Some(authorization) = self.authorization.header().await? {
+            let (again, is_carried) = (payload.again(), matches!(payload, Payload::Spooled(_)));
+            if let Some(authorization) =
+                self.authorization.header(head.method, &head.url, self.timeout).await?
+            {
                 head.headers.insert(AUTHORIZATION, authorization);
             }
             let answer = match self.exchange(&head, payload).await {
                 // An idle connection that the server was just closing.
-                Err(error) if is_broken(&error) && head.may_repeat() => {
+                Err(error) if is_broken(&error) && head.may_repeat() && !is_carried => {
                     match again.as_ref().and_then(Payload::again) {
                         Some(payload) => self.exchange(&head, payload).await?,
                         None => return Err(error),
@@ -152,18 +281,20 @@ impl Http {
                 outcome => outcome?,
             };
             if answer.status() == 401 && !std::mem::replace(&mut is_renewed, true) {
-                let is_new = self.authorization.renew(head.headers.get(AUTHORIZATION)).await?;
+                let refused = head.headers.get(AUTHORIZATION);
+                let headers = answer.response.headers();
+                let is_new = self.authorization.renew(refused, headers, self.timeout).await?;
                 if is_new && let Some(again) = again {
                     answer.drain().await;
                     payload = again;
                     continue;
                 }
             }
-            if !answer.is_redirect() {
+            let Some(follow) = follow.filter(|_| answer.is_redirect()) else {
                 answer.refuse_page()?;
                 return Ok(answer);
-            }
-            head.url = redirected(address, &head, &answer)?;
+            };
+            head.url = follow(&answer.redirect(&head))?;
             answer.drain().await;
             let Some(again) = again else {
                 return Err(head.error(MailboxErrorKind::Protocol, "the server redirects a streamed body"));
@@ -173,7 +304,18 @@ impl Http {
         Err(head.error(MailboxErrorKind::Protocol, "the server redirects in a circle"))
     }
 
+    /// The access token of the next request to `url`, for a place other than its head.
+    #[cfg(feature = "cloudflare")]
+    pub(super) async fn token(&self, url: &Url) -> MailboxResult<Option<zeroize::Zeroizing<String>>> {
+        let header = self.authorization.header("GET", url, self.timeout).await?;
+        let bearer = header.as_ref().and_then(|header| header.to_str().ok()?.strip_prefix("Bearer "));
+        Ok(bearer.map(|token| zeroize::Zeroizing::new(token.to_owned())))
+    }
+
     async fn exchange(&self, call: &Head<'_>, payload: Payload) -> MailboxResult<Answer> {
+        if let (Payload::Spooled(spooled), Some(uploads)) = (&payload, &self.uploads) {
+            return Ok(self.answer(call, uploads.carry(call, spooled).await?));
+        }
         let method = Method::from_bytes(call.method.as_bytes())
             .map_err(|_| call.error(MailboxErrorKind::Protocol, "no such method"))?;
         let mut headers = call.headers.clone();
@@ -185,11 +327,21 @@ impl Http {
             Payload::None if matches!(call.method, "PUT") => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            Payload::None => {}
-            Payload::Whole(bytes) if bytes.len() <= SEND_PIECE => request = request.body(bytes),
+            Payload::None | Payload::Spooled(_) => {}
+            Payload::Whole(bytes) if bytes.len() <= SEND_PIECE => {
+                // Of an empty body too, which nginx refuses without.
+                headers.insert(CONTENT_LENGTH, len.into());
+                request = request.body(bytes);
+            }
             Payload::Whole(bytes) => {
                 headers.insert(CONTENT_LENGTH, len.into());
                 request = request.body(metered(call, len, slices(bytes), &progress));
+            }
+            #[cfg(feature = "s3")]
+            Payload::Pieces(pieces) => {
+                headers.insert(CONTENT_LENGTH, len.into());
+                let stream = stream::iter(pieces.into_iter().map(Ok)).boxed();
+                request = request.body(metered(call, len, stream, &progress));
             }
             Payload::Stream(len, stream) => {
                 headers.insert(CONTENT_LENGTH, len.into());
@@ -209,44 +361,27 @@ impl Http {
             }
         };
         match response {
-            Ok(response) => Ok(Answer {
-                operation: call.operation,
-                path: call.path.to_owned(),
-                timeout: self.timeout,
-                meter: response
-                    .content_length()
-                    .filter(|_| call.method == "GET")
-                    .map(|len| Meter::new(call.operation, call.path, len)),
-                method: call.method,
-                response,
-            }),
+            Ok(response) => Ok(self.answer(call, response)),
             // What broke may have been the body that we were to send.
             Err(error) => {
                 Err(progress.take_fault().unwrap_or_else(|| broken(call.operation, call.path, error)))
             }
         }
     }
-}
 
-/// Where to go instead: only within the origin, and only to the same thing in another place, so that a
-/// login page is not taken for a file.
-fn redirected(address: &Address, call: &Head<'_>, answer: &Answer) -> MailboxResult<Url> {
-    let location = answer.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let refuse =
-        |message: &str| Err(call.error(MailboxErrorKind::Protocol, message).with_status(answer.status()));
-    let Some(mut url) = location.and_then(|location| call.url.join(location).ok()) else {
-        return refuse("the server redirects to nowhere");
-    };
-    if !address.same_origin(&url) {
-        return refuse("the server redirects to another address");
+    fn answer(&self, call: &Head<'_>, response: Response) -> Answer {
+        Answer {
+            operation: call.operation,
+            path: call.path.to_owned(),
+            timeout: self.timeout,
+            meter: response
+                .content_length()
+                .filter(|_| call.method == "GET")
+                .map(|len| Meter::new(call.operation, call.path, len)),
+            method: call.method,
+            response,
+        }
     }
-    url.set_fragment(None);
-    let kept = call.path.trim_end_matches('/');
-    let same = url.query().is_none() && address::path_of(&url).is_some_and(|path| path.ends_with(kept));
-    if !same || answer.response.status() == StatusCode::SEE_OTHER {
-        return refuse("the server redirects to something else");
-    }
-    Ok(url)
 }
 
 /// The state of an upload.
@@ -335,6 +470,22 @@ impl Answer {
 
     fn is_redirect(&self) -> bool {
         matches!(self.status(), 301 | 302 | 303 | 307 | 308)
+    }
+
+    fn redirect<'a>(&self, head: &'a Head<'a>) -> Redirect<'a> {
+        let location = self.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let to = location.and_then(|location| head.url.join(location).ok()).map(|mut url| {
+            url.set_fragment(None);
+            url
+        });
+        Redirect { head, status: self.status(), to }
+    }
+
+    /// The connection itself, after the server agreed to speak another protocol on it.
+    #[cfg(feature = "cloudflare")]
+    pub(super) async fn upgraded(self) -> MailboxResult<reqwest::Upgraded> {
+        let (operation, path) = (self.operation, self.path);
+        self.response.upgrade().await.map_err(|error| broken(operation, &path, error))
     }
 
     pub(super) fn error(&self, kind: MailboxErrorKind, message: impl Into<String>) -> MailboxError {
@@ -435,27 +586,36 @@ impl Answer {
 
     /// The error that a status means. What a status means to one call only is that call's business.
     pub(super) async fn fault(self) -> MailboxError {
-        use MailboxErrorKind as K;
-        let (kind, message) = match self.status() {
-            401 => (K::Unauthorized, "the server does not accept the credentials"),
-            403 => (K::Forbidden, "the server does not allow it"),
-            404 | 410 => (K::NotFound, "not found"),
-            408 => (K::Timeout, "the server waited too long for the request"),
-            409 => (K::Unavailable, "the server finds the path in a conflicting state"),
-            412 => (K::Conflict, "the stored version is another one"),
-            413 => (K::TooLarge, "the server does not accept so large a body"),
-            414 => (K::InvalidPath, "the path is too long for the server"),
-            423 => (K::Unavailable, "locked by somebody else"),
-            429 => (K::RateLimited, "too many requests"),
-            507 => (K::QuotaFull, "the server is full"),
-            500..=599 => (K::Unavailable, "the server cannot do it now"),
-            _ => (K::Protocol, "an unexpected answer"),
-        };
+        let (kind, message) = meaning(self.status());
         let error = self.error(kind, format!("{message} (HTTP {})", self.status()));
-        let wait =
-            self.response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let wait = self.retry_after();
         self.drain().await;
         error.with_retry_after(wait)
+    }
+
+    /// How long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        retry_after(self.header("retry-after")?)
+    }
+}
+
+/// What a status means, where the call has no meaning of its own for it.
+pub(super) fn meaning(status: u16) -> (MailboxErrorKind, &'static str) {
+    use MailboxErrorKind as K;
+    match status {
+        401 => (K::Unauthorized, "the server does not accept the credentials"),
+        403 => (K::Forbidden, "the server does not allow it"),
+        404 | 410 => (K::NotFound, "not found"),
+        408 => (K::Timeout, "the server waited too long for the request"),
+        409 => (K::Unavailable, "the server finds the path in a conflicting state"),
+        412 => (K::Conflict, "the stored version is another one"),
+        413 => (K::TooLarge, "the server does not accept so large a body"),
+        414 => (K::InvalidPath, "the path is too long for the server"),
+        423 => (K::Unavailable, "locked by somebody else"),
+        429 => (K::RateLimited, "too many requests"),
+        507 => (K::QuotaFull, "the server is full"),
+        500..=599 => (K::Unavailable, "the server cannot do it now"),
+        _ => (K::Protocol, "an unexpected answer"),
     }
 }
 
@@ -483,6 +643,11 @@ fn broken(operation: &'static str, path: &str, error: reqwest::Error) -> Mailbox
         (MailboxErrorKind::Unavailable, "the connection broke off")
     };
     MailboxError::new(kind, operation, path, message).with_source(error.without_url())
+}
+
+/// An error of a configuration. It never shows the address, which may hold a password.
+pub(super) fn refuse(kind: MailboxErrorKind, why: &str) -> MailboxError {
+    MailboxError::new(kind, "configure", "/", why)
 }
 
 /// Whether a connection ended in the middle of things.
