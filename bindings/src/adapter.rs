@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc, sync::Mutex, sync::PoisonError};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use interocitor_core::mailbox::{
     Body, Capabilities, FileEntry, MailboxResult, StorageAdapter as CoreAdapter, TokenProvider as CoreTokens,
+    file_path, folder_path,
 };
 use zeroize::Zeroizing;
 
@@ -77,21 +78,6 @@ impl fmt::Debug for ForeignAdapter {
     }
 }
 
-/// The whole body: foreign adapters do not stream.
-async fn gathered(body: Body) -> MailboxResult<Vec<u8>> {
-    match body {
-        Body::Bytes(bytes) => Ok(bytes.into()),
-        Body::Stream { len, mut stream } => {
-            let mut whole =
-                BytesMut::with_capacity(usize::try_from(len.min(8 * 1024 * 1024)).unwrap_or_default());
-            while let Some(piece) = stream.next().await {
-                whole.extend_from_slice(&piece?);
-            }
-            Ok(whole.into())
-        }
-    }
-}
-
 fn entry(file: MailboxFile) -> FileEntry {
     FileEntry {
         name: file.name,
@@ -124,21 +110,28 @@ impl CoreAdapter for ForeignAdapter {
         *self.capabilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // Paths are checked here, bodies gathered, and hidden names left out of listings: an adapter of an app has no
+    // need to know of either.
+
     async fn ensure_folder(&self, path: &str) -> MailboxResult<()> {
-        self.foreign.ensure_folder(path.to_owned()).await.map_err(|failure| failure.about("ensure", path))
+        let folder = folder_path("ensure", path)?;
+        self.foreign.ensure_folder(folder).await.map_err(|failure| failure.about("ensure", path))
     }
 
     async fn list_files(&self, folder: &str) -> MailboxResult<Vec<FileEntry>> {
-        let files = self.foreign.list_files(folder.to_owned()).await;
-        Ok(files.map_err(|failure| failure.about("list", folder))?.into_iter().map(entry).collect())
+        let files = self.foreign.list_files(folder_path("list", folder)?).await;
+        let files = files.map_err(|failure| failure.about("list", folder))?;
+        Ok(files.into_iter().filter(|file| !is_hidden(&file.name)).map(entry).collect())
     }
 
     async fn list_folders(&self, folder: &str) -> MailboxResult<Vec<String>> {
-        self.foreign.list_folders(folder.to_owned()).await.map_err(|failure| failure.about("list", folder))
+        let folders = self.foreign.list_folders(folder_path("list", folder)?).await;
+        let folders = folders.map_err(|failure| failure.about("list", folder))?;
+        Ok(folders.into_iter().filter(|name| !is_hidden(name)).collect())
     }
 
     async fn read_file(&self, path: &str) -> MailboxResult<Bytes> {
-        let body = self.foreign.read_file(path.to_owned()).await;
+        let body = self.foreign.read_file(file_path("read", path)?).await;
         body.map(Bytes::from).map_err(|failure| failure.about("read", path))
     }
 
@@ -148,34 +141,41 @@ impl CoreAdapter for ForeignAdapter {
     }
 
     async fn write_file(&self, path: &str, body: Body) -> MailboxResult<()> {
-        let body = gathered(body).await?;
-        self.foreign.write_file(path.to_owned(), body).await.map_err(|failure| failure.about("write", path))
+        let (file, body) = (file_path("write", path)?, body.whole("write", path).await?);
+        self.foreign.write_file(file, body.into()).await.map_err(|failure| failure.about("write", path))
     }
 
     async fn create_file(&self, path: &str, body: Body) -> MailboxResult<()> {
-        let body = gathered(body).await?;
-        self.foreign.create_file(path.to_owned(), body).await.map_err(|failure| failure.about("create", path))
+        let (file, body) = (file_path("create", path)?, body.whole("create", path).await?);
+        self.foreign.create_file(file, body.into()).await.map_err(|failure| failure.about("create", path))
     }
 
     async fn replace_file(&self, path: &str, body: Body, etag: &str) -> MailboxResult<()> {
-        let (body, etag) = (gathered(body).await?, etag.to_owned());
-        self.foreign
-            .replace_file(path.to_owned(), body, etag)
-            .await
-            .map_err(|failure| failure.about("replace", path))
+        let (file, body) = (file_path("replace", path)?, body.whole("replace", path).await?);
+        let outcome = self.foreign.replace_file(file, body.into(), etag.to_owned()).await;
+        outcome.map_err(|failure| failure.about("replace", path))
     }
 
     async fn delete_file(&self, path: &str) -> MailboxResult<()> {
-        self.foreign.delete_file(path.to_owned()).await.map_err(|failure| failure.about("delete", path))
+        let file = file_path("delete", path)?;
+        self.foreign.delete_file(file).await.map_err(|failure| failure.about("delete", path))
     }
 
     async fn metadata(&self, path: &str) -> MailboxResult<Option<FileEntry>> {
-        let file = self.foreign.metadata(path.to_owned()).await;
+        let file = self.foreign.metadata(file_path("metadata", path)?).await;
         Ok(file.map_err(|failure| failure.about("metadata", path))?.map(entry))
     }
 }
 
-#[cfg_attr(not(feature = "webdav"), expect(dead_code, reason = "no mailbox of this build asks for tokens"))]
+/// Whether listings leave the name out.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+#[cfg_attr(
+    not(any(feature = "cloudflare", feature = "drive", feature = "webdav")),
+    expect(dead_code, reason = "no mailbox of this build asks for tokens")
+)]
 pub(crate) struct ForeignTokens(pub(crate) Arc<dyn TokenProvider>);
 
 impl fmt::Debug for ForeignTokens {

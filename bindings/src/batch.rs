@@ -1,26 +1,30 @@
 //! Writes that wait to be committed together.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use interocitor_core::Batch as CoreBatch;
 
-use crate::{Failure, configuration::invalid, runtime::on_runtime, table::fields};
+use crate::{Failure, StagedFile, configuration::invalid, runtime::on_runtime, table::fields};
 
 /// Writes that wait to be committed together.
 #[derive(Debug)]
-pub struct Batch(Mutex<Option<CoreBatch>>);
+pub struct Batch {
+    batch: Mutex<Option<CoreBatch>>,
+    /// The handle that it was begun with.
+    handle: u64,
+}
 
 #[expect(clippy::missing_errors_doc, reason = "explained in the interface")]
 impl Batch {
-    pub(crate) fn new(batch: CoreBatch) -> Self {
-        Self(Mutex::new(Some(batch)))
+    pub(crate) fn new(batch: CoreBatch, handle: u64) -> Self {
+        Self { batch: Mutex::new(Some(batch)), handle }
     }
 
     fn with<T>(
         &self,
         work: impl FnOnce(&mut CoreBatch) -> interocitor_core::Result<T>,
     ) -> Result<T, Failure> {
-        let mut batch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(work(batch.as_mut().ok_or_else(spent)?)?)
     }
 
@@ -59,9 +63,17 @@ impl Batch {
         self.with(|batch| Ok(batch.table(table).row(row_id)?.map(|row| row.json.into_bytes())))
     }
 
+    /// Puts a staged file together with the rows.
+    pub fn put_file(&self, file: Arc<StagedFile>) -> Result<(), Failure> {
+        // Not taken by a batch that is spent.
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.as_mut().ok_or_else(spent)?.put_file(file.take(self.handle)?);
+        Ok(())
+    }
+
     /// Applies all writes.
     pub async fn commit(&self) -> Result<(), Failure> {
-        let batch = self.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(spent)?;
+        let batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(spent)?;
         on_runtime(async move { Ok(batch.commit().await?) }).await
     }
 }

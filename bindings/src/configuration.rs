@@ -12,7 +12,7 @@ use interocitor_core::{
 };
 
 use crate::{
-    BiometricPrompt, CredentialStore, Failure,
+    BiometricPrompt, CredentialStore, Failure, FileForm, Replica,
     credential::{prompt_of, store_of},
 };
 
@@ -50,6 +50,10 @@ pub struct Configuration {
     pub connect_stage_timeout_ms: i64,
     pub auto_sync: bool,
     pub auto_compact: Option<AutoCompaction>,
+    pub file_form: Option<FileForm>,
+    pub max_file_bytes: i64,
+    pub file_cache_bytes: i64,
+    pub replicas: Vec<Replica>,
 }
 
 /// How the local file is encrypted.
@@ -83,8 +87,7 @@ impl TryFrom<AutoCompaction> for CoreAutoCompaction {
         core.first_delay = duration("first_delay_ms", given.first_delay_ms)?;
         core.second_delay = duration("second_delay_ms", given.second_delay_ms)?;
         core.jitter = duration("jitter_ms", given.jitter_ms)?;
-        core.change_files =
-            u64::try_from(given.change_files).map_err(|_| invalid("change_files", "it is below zero"))?;
+        core.change_files = number("change_files", given.change_files)?;
         core.grace = duration("grace_ms", given.grace_ms)?;
         Ok(core)
     }
@@ -239,7 +242,12 @@ fn merge_function(table: &str, foreign: Arc<dyn MergeFunction>) -> interocitor_c
 
 /// A duration in milliseconds; below zero is refused.
 pub(crate) fn duration(what: &'static str, ms: i64) -> Result<Duration, Failure> {
-    u64::try_from(ms).map(Duration::from_millis).map_err(|_| invalid(what, "it is below zero"))
+    number(what, ms).map(Duration::from_millis)
+}
+
+/// A count or a size; below zero is refused.
+pub(crate) fn number(what: &'static str, given: i64) -> Result<u64, Failure> {
+    u64::try_from(given).map_err(|_| invalid(what, "it is below zero"))
 }
 
 pub(crate) fn invalid(what: &'static str, reason: impl Into<String>) -> Failure {
@@ -303,6 +311,10 @@ impl TryFrom<Configuration> for Config {
         if let Some(when) = given.auto_compact {
             config.auto_compact = when.enabled.then(|| when.try_into()).transpose()?;
         }
+        config.file_form = given.file_form.map(Into::into);
+        config.max_file_bytes = number("max_file_bytes", given.max_file_bytes)?;
+        config.file_cache_bytes = number("file_cache_bytes", given.file_cache_bytes)?;
+        config.replicas = given.replicas.into_iter().map(Into::into).collect();
         Ok(config)
     }
 }

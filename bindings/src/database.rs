@@ -1,6 +1,12 @@
 //! The database handle.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use interocitor_core::{
     Compaction as CoreCompaction, Config, Connection as CoreConnection, Interocitor as Core,
@@ -21,7 +27,11 @@ use crate::{
 #[derive(Debug)]
 pub struct Interocitor {
     db: Core,
+    /// Tells this handle from all others of the process.
+    number: u64,
 }
+
+static HANDLES: AtomicU64 = AtomicU64::new(0);
 
 /// How a connect ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +104,8 @@ impl Interocitor {
     /// Opens the local database.
     pub async fn open(configuration: Configuration) -> Result<Self, Failure> {
         let config = Config::try_from(configuration)?;
-        on_runtime(async move { Ok(Self { db: Core::open(config).await? }) }).await
+        let db = on_runtime(async move { Ok(Core::open(config).await?) }).await?;
+        Ok(Self { db, number: HANDLES.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// Name of the app, as configured.
@@ -117,8 +128,16 @@ impl Interocitor {
         if self.db.is_shut_down() { Err(interocitor_core::Error::ShutDown.into()) } else { Ok(()) }
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.db
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Runs a call of the engine on the runtime.
-    async fn run<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
         &self,
         work: impl FnOnce(Core) -> F,
     ) -> Result<T, Failure> {
@@ -126,7 +145,10 @@ impl Interocitor {
     }
 
     /// The same, until the token is cancelled.
-    async fn cancellable<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send + 'static>(
+    pub(crate) async fn cancellable<
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    >(
         &self,
         cancel: Option<Arc<CancelToken>>,
         work: impl FnOnce(Core) -> F,
@@ -272,7 +294,7 @@ impl Interocitor {
 
     /// A batch to be filled and committed.
     pub fn begin_batch(&self) -> Result<Arc<Batch>, Failure> {
-        Ok(Arc::new(Batch::new(self.db.begin_batch()?)))
+        Ok(Arc::new(Batch::new(self.db.begin_batch()?, self.number)))
     }
 
     /// The whole store as one JSON object.

@@ -2,7 +2,7 @@
 
 use interocitor_core::{ConnectionStatus, Event as Core};
 
-use crate::{PairingIntent, status::whole};
+use crate::{PairingIntent, TransferKind, TransferState, status::whole};
 
 /// State of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +180,52 @@ pub enum Event {
     PairingReceived {
         intent: PairingIntent,
     },
+    FileState {
+        path: String,
+        is_here: bool,
+        kind: Option<TransferKind>,
+        state: Option<TransferState>,
+    },
+    FileProgress {
+        path: String,
+        bytes: i64,
+        bytes_total: Option<i64>,
+    },
+    FileError {
+        path: String,
+        code: String,
+        reason: String,
+        retry_in_ms: Option<i64>,
+    },
+    ReplicaProgress {
+        replica: String,
+        files: i64,
+        files_total: i64,
+        bytes: i64,
+    },
+    ReplicaComplete {
+        replica: String,
+        files: i64,
+        copied: i64,
+        bytes: i64,
+    },
+    ReplicaError {
+        replica: String,
+        code: String,
+        reason: String,
+        retryable: bool,
+        retry_in_ms: Option<i64>,
+    },
+    ExportProgress {
+        rows: i64,
+        files: i64,
+        bytes: i64,
+    },
+    ImportProgress {
+        rows: i64,
+        files: i64,
+        bytes: i64,
+    },
     Other {
         name: String,
         json: String,
@@ -187,6 +233,7 @@ pub enum Event {
 }
 
 impl From<Core> for Event {
+    #[expect(clippy::too_many_lines, reason = "an arm for each event")]
     fn from(event: Core) -> Self {
         match event {
             Core::Change { table, row_ids } => Event::Change { table, row_ids },
@@ -283,6 +330,40 @@ impl From<Core> for Event {
             Core::PairingSent { intent } => Event::PairingSent { intent: PairingIntent::named(intent) },
             Core::PairingReceived { intent } => {
                 Event::PairingReceived { intent: PairingIntent::named(intent) }
+            }
+            Core::FileState { path, is_here, kind, state } => {
+                Event::FileState { path, is_here, kind: kind.map(Into::into), state: state.map(Into::into) }
+            }
+            Core::FileProgress { path, bytes, bytes_total } => {
+                Event::FileProgress { path, bytes: whole(bytes), bytes_total: bytes_total.map(whole) }
+            }
+            Core::FileError { path, code, error, retry_in_ms } => {
+                Event::FileError { path, code, reason: error, retry_in_ms: retry_in_ms.map(whole) }
+            }
+            Core::ReplicaProgress { replica, files, files_total, bytes } => Event::ReplicaProgress {
+                replica,
+                files: whole(files),
+                files_total: whole(files_total),
+                bytes: whole(bytes),
+            },
+            Core::ReplicaComplete { replica, files, copied, bytes } => Event::ReplicaComplete {
+                replica,
+                files: whole(files),
+                copied: whole(copied),
+                bytes: whole(bytes),
+            },
+            Core::ReplicaError { replica, code, error, retryable, retry_in_ms } => Event::ReplicaError {
+                replica,
+                code,
+                reason: error,
+                retryable,
+                retry_in_ms: retry_in_ms.map(whole),
+            },
+            Core::ExportProgress { rows, files, bytes } => {
+                Event::ExportProgress { rows: whole(rows), files: whole(files), bytes: whole(bytes) }
+            }
+            Core::ImportProgress { rows, files, bytes } => {
+                Event::ImportProgress { rows: whole(rows), files: whole(files), bytes: whole(bytes) }
             }
             other => Event::Other { name: other.name(), json: other.to_json() },
         }

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use interocitor_core::{
     Background as CoreBackground, Device as CoreDevice, Operation as CoreOperation, Phase as CorePhase,
-    Quarantined, QuarantinedWrite as CoreWrite, Status as CoreStatus, StatusWatch as CoreWatch,
-    connected_stores::ConnectedStores as CoreStores,
+    Problem as CoreProblem, Quarantined, QuarantinedWrite as CoreWrite, Status as CoreStatus,
+    StatusWatch as CoreWatch, connected_stores::ConnectedStores as CoreStores,
 };
 use tokio::sync::Mutex;
 
@@ -22,6 +22,12 @@ pub(crate) fn whole(number: u64) -> i64 {
 pub struct Problem {
     pub code: String,
     pub reason: String,
+}
+
+impl From<CoreProblem> for Problem {
+    fn from(CoreProblem { code, error, .. }: CoreProblem) -> Self {
+        Self { code, reason: error }
+    }
 }
 
 /// Who exchanges with the mailbox in the background.
@@ -108,6 +114,8 @@ pub struct Status {
     pub pending_count: i64,
     pub pending_since_ms: Option<i64>,
     pub pending_problems: Vec<String>,
+    pub pending_files: i64,
+    pub failed_files: i64,
     pub quarantined: i64,
     pub quarantined_items: Vec<QuarantinedItem>,
     pub last_sync_ms: Option<i64>,
@@ -120,7 +128,7 @@ impl From<CoreStatus> for Status {
             has_network: status.has_network,
             background: status.background.into(),
             operation: status.operation.map(Operation::from),
-            problem: status.problem.map(|problem| Problem { code: problem.code, reason: problem.error }),
+            problem: status.problem.map(Problem::from),
             mesh_id: status.mesh_id,
             device_id: status.device_id,
             remote_path: status.remote_path,
@@ -130,6 +138,8 @@ impl From<CoreStatus> for Status {
             pending_count: whole(status.pending.count),
             pending_since_ms: status.pending.oldest_ms.map(whole),
             pending_problems: status.pending.problems,
+            pending_files: whole(status.pending.files),
+            failed_files: whole(status.pending.failed_files),
             quarantined: whole(status.quarantined),
             quarantined_items: status.quarantined_files.into_iter().map(QuarantinedItem::from).collect(),
             last_sync_ms: status.last_sync_ms.map(whole),

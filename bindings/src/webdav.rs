@@ -20,10 +20,18 @@ pub(crate) fn open(options: WebDavOptions) -> Result<Arc<dyn StorageAdapter>, Fa
     };
     let mut config = WebDavConfig::new(&options.url).map_err(core)?;
     let given = (options.user, options.password, options.token, options.token_provider);
+    if options.digest && given.0.is_none() {
+        return Err(invalid("credentials", "digest needs a user with a password"));
+    }
     let auth = match given {
         (None, None, None, None) => None,
         (Some(user), password, None, None) => {
-            Some(WebDavAuth::Basic { user, password: Zeroizing::new(password.unwrap_or_default()) })
+            let password = Zeroizing::new(password.unwrap_or_default());
+            Some(if options.digest {
+                WebDavAuth::Digest { user, password }
+            } else {
+                WebDavAuth::Basic { user, password }
+            })
         }
         (None, None, Some(token), None) => Some(WebDavAuth::bearer(token)),
         (None, None, None, Some(provider)) => Some(WebDavAuth::Provider(Arc::new(ForeignTokens(provider)))),
@@ -43,5 +51,8 @@ pub(crate) fn open(options: WebDavOptions) -> Result<Arc<dyn StorageAdapter>, Fa
             .map_err(|error| invalid("authorities", error.to_string()))?;
     }
     config = config.with_timeout(duration("timeout_ms", options.timeout_ms)?);
+    if let Some(uploads) = options.uploads {
+        config = config.with_platform_uploads(uploads.of_core());
+    }
     Ok(Arc::new(WebDavMailbox::new(&config).map_err(core)?))
 }

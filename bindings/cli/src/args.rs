@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 /// Encrypted, local-first rows that sync through a folder or server you already own.
 ///
 /// Rows live in a local store file and can be read and written offline. A mailbox, which is a plain
-/// folder or a WebDAV server, carries end-to-end encrypted changes between devices.
+/// folder, a WebDAV server, an S3 bucket, Google Drive or a Cloudflare Worker, carries end-to-end
+/// encrypted changes between devices.
 #[derive(Parser)]
 #[command(name = "interocitor", version, max_term_width = 100, after_help = EXAMPLES, after_long_help = MORE)]
 pub(crate) struct Cli {
@@ -48,14 +49,29 @@ pub(crate) struct Options {
     /// The local store, made where it is missing [default: interocitor/default.db in your data folder]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
-    /// Where changes are exchanged: folder:/path or webdav+https://user:password@host/path
+    /// Where changes are exchanged: folder:/path, webdav+https://user:password@host/path or
+    /// s3://access-key:secret-key@bucket/prefix?endpoint=https://host or gdrive:?token-file=/path or
+    /// cloudflare+https://host/io/ADDRESS
     ///
-    /// Characters such as @ or / in user or password are written as %40 and %2F.
+    /// Characters such as @ or / in user, password or key are written as %40 and %2F. An s3 address without keys
+    /// takes them from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; it also knows region= and addressing=path
+    /// or virtual. In place of a file, a command may print the access token of Google Drive:
+    /// gdrive:?token-command=COMMAND, with %20 for a space. A Worker that wants a token takes it from the same two
+    /// behind its address, or from INTEROCITOR_CLOUDFLARE_TOKEN.
     #[arg(long, global = true, value_name = "URI")]
     pub(crate) mailbox: Option<String>,
     /// The mesh's folder within the mailbox [default: /Mesh]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) remote_path: Option<String>,
+    /// One more mailbox that every change file of this device is written to; remembered under NAME
+    #[arg(long, global = true, value_name = "NAME=URI")]
+    pub(crate) replica: Vec<String>,
+    /// The same with all that a device needs to be restored from it: snapshot, manifest, files
+    #[arg(long, global = true, value_name = "NAME=URI")]
+    pub(crate) mirror: Vec<String>,
+    /// Forgets a replica or mirror; what it holds stays there
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) forget_replica: Vec<String>,
     /// A file with the passphrase of the mesh; without one, founding a mesh makes a new passphrase
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "plaintext")]
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -155,6 +171,42 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "SECONDS", default_value = "86400")]
         grace: u64,
     },
+    /// Bring replicas up to date, and show what they were given
+    ///
+    /// What was broken off is continued by the next run. Replicas are named by --replica and --mirror, once.
+    Replicate {
+        /// Only this one [default: all]
+        name: Option<String>,
+        /// Compares what is there by SHA-256, too, which reads everything on both sides
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Write all rows and files into DIR as readable JSON, or into one encrypted archive
+    ///
+    /// The mailbox is asked for files that do not lie here. core/FORMAT.md describes both forms.
+    Export {
+        /// A folder that does not exist yet, or an empty one; nothing in it is encrypted
+        #[arg(value_name = "DIR", required_unless_present = "archive", conflicts_with = "archive")]
+        folder: Option<PathBuf>,
+        /// One file in place of a folder, encrypted under the key of the mesh
+        #[arg(long, value_name = "FILE")]
+        archive: Option<PathBuf>,
+        /// Encrypts the archive under the passphrase in this file instead; - is standard input
+        #[arg(long, value_name = "FILE", requires = "archive")]
+        archive_passphrase_file: Option<PathBuf>,
+    },
+    /// Take over an export, a folder or an archive: all of it, or nothing
+    ///
+    /// Into a new store this is a restore: the next connect founds a fresh mesh with it in an empty mailbox, or joins the
+    /// mesh that was exported, given its passphrase. Into a store of the same mesh it merges.
+    Import {
+        /// The folder or the archive
+        #[arg(value_name = "PATH")]
+        source: PathBuf,
+        /// A file with the passphrase of the archive; - is standard input [default: the key of this store's mesh]
+        #[arg(long, value_name = "FILE")]
+        archive_passphrase_file: Option<PathBuf>,
+    },
     /// Show how things stand here, without asking the mailbox
     Status,
     /// Look for what is wrong with the store and the mailbox, say what it means and what to do
@@ -185,6 +237,14 @@ pub(crate) enum Verb {
         /// Seconds between two looks into the mailbox
         #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = interval)]
         interval: Duration,
+    },
+    /// Files of any size beside the rows, encrypted as they are
+    ///
+    /// What is put or deleted lies in this device's queue at once, and is brought to the mailbox now where that can be
+    /// reached, else by the next sync.
+    File {
+        #[command(subcommand)]
+        verb: FileVerb,
     },
     /// Print the whole store as JSON
     Dump,
@@ -250,6 +310,36 @@ pub(crate) struct PairArgs {
     /// How long to wait for the other device, at each step
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FileVerb {
+    /// Put a file under a path such as receipts/may.pdf
+    Put {
+        path: String,
+        /// The file to read; - is standard input
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+        /// Its media type, such as application/pdf
+        #[arg(long, value_name = "TYPE")]
+        content_type: Option<String>,
+    },
+    /// Write the content of a file to DST, once all of it is checked
+    Get {
+        path: String,
+        /// The file to write; - is standard output
+        #[arg(value_name = "DST")]
+        target: PathBuf,
+        /// Accept this content only
+        #[arg(long, value_name = "SHA256")]
+        digest: Option<String>,
+    },
+    /// Show what is known of a file
+    Meta { path: String },
+    /// Delete a file
+    Rm { path: String },
+    /// List the files whose paths begin with PREFIX
+    List { prefix: Option<String> },
 }
 
 #[derive(Subcommand)]

@@ -7,14 +7,17 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod cloudflare;
 mod credentials;
 mod demo;
 mod failure;
+mod gdrive;
 mod json;
 mod mailbox;
 mod places;
 mod private_file;
 mod progress;
+mod replicas;
 mod reply;
 mod session;
 mod settings;

@@ -87,6 +87,17 @@ impl Listener {
                 state.label = format!("publishing {}", text::count(*entry_count, "change"));
                 state.rows = 0;
             }
+            Event::ExportProgress { rows, files, .. } => {
+                state.label =
+                    format!("exporting {} and {}", text::count(*rows, "row"), text::count(*files, "file"));
+            }
+            Event::ImportProgress { rows, files, .. } => {
+                state.label =
+                    format!("checking {} and {}", text::count(*rows, "row"), text::count(*files, "file"));
+            }
+            Event::ReplicaProgress { replica, files, files_total, .. } => {
+                state.label = format!("copying to {replica}, {files} of {files_total} files");
+            }
             Event::Change { row_ids, .. } | Event::Delete { row_ids, .. } => {
                 state.rows += row_ids.len() as u64;
             }

@@ -1,6 +1,6 @@
 //! A run with a store: opened by the options, connected by what it remembers, closed at the end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use interocitor_core::{
     Config, Connection, Error, Event, Interocitor, MeshConfig, Passphrase, Schema, Status, StoreLocation,
@@ -14,6 +14,7 @@ use crate::{
     failure::{Failure, Outcome},
     mailbox, places,
     progress::Listener,
+    replicas,
     reply::Reply,
     settings::Settings,
     text,
@@ -65,6 +66,7 @@ impl Session {
         config.credentials = Some(Arc::<FileCredentials>::clone(&credentials));
         config.device_id.clone_from(&options.device_id);
         config.device_name.clone_from(&settings.device_name);
+        config.replicas = replicas::open(&settings.replicas)?;
         config.device_type = Some("desktop".into());
         config.schema = options.schema.as_deref().map(read_schema).transpose()?;
         // One-shot verbs say themselves when to exchange.
@@ -196,14 +198,22 @@ impl Session {
         });
         self.go_online().await?;
         let mut status = self.db.status().await?;
-        if status.pending.count > 0 {
-            // Another process wrote meanwhile, or the flush left something behind.
+        if status.pending.count > 0 || status.pending.files > 0 {
+            // Files wait, another process wrote meanwhile, or the flush left something behind.
             self.db.sync().await?;
             status = self.db.status().await?;
         }
         // Its event ends the counting.
         self.db.disconnect().await;
         let seen = counting.await.unwrap_or_default();
+        if status.pending.failed_files > 0 {
+            let waiting = self.db.file_transfers().await?;
+            let problem =
+                waiting.into_iter().find_map(|file| file.transfer.and_then(|transfer| transfer.problem));
+            if let Some(problem) = problem {
+                return Err(Failure::new(problem.code, problem.error));
+            }
+        }
         if let Some(problem) = status.pending.problems.first() {
             let (code, reason) = problem.split_once(": ").unwrap_or(("LIMIT", problem));
             return Err(Failure::new(code.to_owned(), reason));
@@ -237,6 +247,8 @@ pub(crate) struct Seen {
     /// Rows of another mesh that made way.
     left_rows: u64,
     skewed: Option<(String, u64)>,
+    /// Replicas that could not be written to, with the last reason.
+    replica_problems: BTreeMap<String, String>,
     /// The counts are not complete.
     pub(crate) has_lagged: bool,
 }
@@ -251,6 +263,9 @@ impl Seen {
             Event::EncryptionResolved { strategy: "generated", .. } => self.has_new_passphrase = true,
             Event::JoinExistingMesh { local_row_count, .. } => self.left_rows += local_row_count,
             Event::ClockSkew { device, ahead_ms } => self.skewed = Some((device.clone(), *ahead_ms)),
+            Event::ReplicaError { replica, code, error, .. } => {
+                self.replica_problems.insert(replica.clone(), format!("{code}: {error}"));
+            }
             Event::Lagged => self.has_lagged = true,
             Event::TransportTeardown { .. } => return true,
             _ => {}
@@ -272,6 +287,10 @@ impl Exchange {
             let minutes = ahead_ms / 60_000;
             reply = reply
                 .note(format!("note: the clock of device {device} is {minutes} minutes ahead of this one"));
+        }
+        for (replica, problem) in &self.seen.replica_problems {
+            reply =
+                reply.note(format!("note: the replica {replica} lacks changes until a later run: {problem}"));
         }
         if let Some(warning) = quarantine_warning(self.status.quarantined) {
             reply = reply.note(warning);
@@ -304,6 +323,7 @@ fn merged(options: &Options, remembered: &Settings) -> Outcome<Settings> {
     if let Some(name) = &options.device_name {
         settings.device_name = Some(name.clone());
     }
+    replicas::merge(options, &mut settings.replicas)?;
     if options.plaintext {
         settings.encrypted = false;
     } else if options.passphrase_file.is_some() {

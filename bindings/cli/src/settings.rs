@@ -17,11 +17,20 @@ pub(crate) struct Settings {
     pub(crate) remote_path: Option<String>,
     pub(crate) encrypted: bool,
     pub(crate) device_name: Option<String>,
+    pub(crate) replicas: Vec<ReplicaSettings>,
+}
+
+/// One more mailbox that is written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplicaSettings {
+    pub(crate) name: String,
+    pub(crate) mailbox: String,
+    pub(crate) mirror: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { mailbox: None, remote_path: None, encrypted: true, device_name: None }
+        Self { mailbox: None, remote_path: None, encrypted: true, device_name: None, replicas: Vec::new() }
     }
 }
 

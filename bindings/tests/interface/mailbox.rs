@@ -31,10 +31,12 @@ fn a_cancelled_call_stops_and_leaves_things_whole() {
         url: "http://127.0.0.1:9/".into(),
         user: None,
         password: None,
+        digest: false,
         token: None,
         token_provider: Some(Arc::new(Silent)),
         authorities: None,
         timeout_ms: 60_000,
+        uploads: None,
     };
     let db = Arc::new(open(|_| {}));
     wait(db.set_remote_storage(Some(Arc::new(Mailbox::webdav(options).unwrap())))).unwrap();
@@ -191,10 +193,12 @@ fn webdav_options_exclude_each_other_and_show_no_secret() {
         url: url.into(),
         user: user.map(Into::into),
         password: user.map(|_| "s3cret".into()),
+        digest: false,
         token: token.map(Into::into),
         token_provider: None,
         authorities: None,
         timeout_ms: 1000,
+        uploads: None,
     };
     for (user, token) in [(Some("u"), None), (None, Some("t")), (None, None)] {
         assert_eq!(Mailbox::webdav(options(user, token, "https://host/dav/")).unwrap().kind(), "webdav");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use interocitor_ffi::{Failure, Mailbox, MeshConfiguration, QueryOptions};
+use interocitor_ffi::{Failure, FileSource, ImageSource, Mailbox, MeshConfiguration, QueryOptions};
 
 use crate::support::{PASSPHRASE, code, member, wait};
 
@@ -14,6 +14,8 @@ fn after_a_shutdown_every_call_says_so() {
     wait(db.shutdown()).unwrap();
     let mesh = || MeshConfiguration { remote_path: "/M".into(), passphrase: None, encrypted: true };
     let row = || b"{}".to_vec();
+    let content = || FileSource::Bytes { content: b"x".to_vec() };
+    let image = || ImageSource::File { source: content() };
     let outcomes: Vec<(&str, Result<(), Failure>)> = vec![
         ("configure_mesh", db.configure_mesh(mesh())),
         ("set_remote_storage", wait(db.set_remote_storage(Some(Arc::new(Mailbox::memory()))))),
@@ -37,6 +39,27 @@ fn after_a_shutdown_every_call_says_so() {
         ("quarantined", wait(db.quarantined()).map(drop)),
         ("restore_quarantined", wait(db.restore_quarantined("x".into()))),
         ("discard_quarantined", wait(db.discard_quarantined("x".into()))),
+        ("put_file", wait(db.put_file("a".into(), content(), None, None)).map(drop)),
+        ("stage_file", wait(db.stage_file("a".into(), content(), None, None)).map(drop)),
+        ("get_file", wait(db.get_file("a".into(), None, false, None)).map(drop)),
+        ("get_file_metadata", wait(db.get_file_metadata("a".into(), None)).map(drop)),
+        ("delete_file", wait(db.delete_file("a".into()))),
+        ("list_files", wait(db.list_files(String::new(), None)).map(drop)),
+        ("pin_file", wait(db.pin_file("a".into()))),
+        ("unpin_file", wait(db.unpin_file("a".into()))),
+        ("evict_file", wait(db.evict_file("a".into()))),
+        ("pause_file", wait(db.pause_file("a".into()))),
+        ("resume_file", wait(db.resume_file("a".into()))),
+        ("cancel_file", wait(db.cancel_file("a".into()))),
+        ("file_transfers", wait(db.file_transfers()).map(drop)),
+        ("watch_file_transfers", db.watch_file_transfers().map(drop)),
+        ("sync_files", wait(db.sync_files(None)).map(drop)),
+        ("put_image", wait(db.put_image("a".into(), image(), None, None)).map(drop)),
+        ("stage_image", wait(db.stage_image("a".into(), image(), None, None)).map(drop)),
+        ("get_image", wait(db.get_image("a".into(), None)).map(drop)),
+        ("get_image_url", wait(db.get_image_url("a".into(), None)).map(drop)),
+        #[cfg(feature = "thumbnails")]
+        ("get_thumbnail", wait(db.get_thumbnail("a".into(), 1, None)).map(drop)),
         ("set_passphrase", db.set_passphrase(PASSPHRASE.into())),
         ("secure_with_biometrics", wait(db.secure_with_biometrics("why".into()))),
         ("restore_with_biometrics", wait(db.restore_with_biometrics("why".into()))),

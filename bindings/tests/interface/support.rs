@@ -63,6 +63,10 @@ pub(crate) fn configuration() -> Configuration {
         connect_stage_timeout_ms: 15_000,
         auto_sync: false,
         auto_compact: None,
+        file_form: None,
+        max_file_bytes: 5_000_000_000,
+        file_cache_bytes: 268_435_456,
+        replicas: Vec::new(),
     }
 }
 

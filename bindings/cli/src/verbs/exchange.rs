@@ -84,7 +84,7 @@ fn as_lines(session: &Session, verb: &Verb, done: &Exchange) -> String {
 }
 
 /// Connects, and shows progress from then on.
-async fn go_online(session: &mut Session, listener: &Listener) -> Outcome<()> {
+pub(super) async fn go_online(session: &mut Session, listener: &Listener) -> Outcome<()> {
     session.attach().await?;
     let mut events = session.db.events();
     let listener = listener.clone();

@@ -3,9 +3,12 @@
 mod batch;
 mod doctor;
 mod exchange;
+mod export;
+mod file;
 mod pair;
 mod query;
 mod recovery;
+mod replicate;
 mod report;
 mod rows;
 mod watch;
@@ -68,6 +71,21 @@ async fn answer(
         Verb::Devices { verb: Some(DevicesVerb::Retire { id }) } => {
             return exchange::retire(session, &progress.listener(), id, json).await;
         }
+        Verb::Replicate { name, verify } => {
+            return replicate::replicate(session, &progress.listener(), name.as_deref(), *verify, json).await;
+        }
+        Verb::Export { folder, archive, archive_passphrase_file } => {
+            let place = (folder.as_deref(), archive.as_deref());
+            return export::export(
+                session,
+                &progress.listener(),
+                place,
+                archive_passphrase_file.as_deref(),
+                json,
+            )
+            .await;
+        }
+        Verb::File { verb } => return file::file(session, verb, json).await,
         _ => session.remember().await?,
     }
     match verb {
@@ -85,6 +103,10 @@ async fn answer(
             QuarantineVerb::Discard { name } => report::discard(session, name, json).await,
         },
         Verb::Recovery { .. } => recovery::show(session, json),
+        Verb::Import { source, archive_passphrase_file } => {
+            export::import(session, &progress.listener(), source, archive_passphrase_file.as_deref(), json)
+                .await
+        }
         Verb::Dump => report::dump(session, json).await,
         _ => Ok(Reply::nothing()),
     }
@@ -97,7 +119,11 @@ fn label(verb: &Verb) -> &'static str {
         Verb::Connect | Verb::Pull | Verb::Flush | Verb::Sync | Verb::Devices { .. } => {
             "connecting to the mailbox"
         }
+        Verb::File { .. } => "moving files",
+        Verb::Export { .. } => "exporting",
+        Verb::Import { .. } => "importing",
         Verb::Compact { .. } => "compacting",
+        Verb::Replicate { .. } => "copying to the replicas",
         _ => "reading the store",
     }
 }

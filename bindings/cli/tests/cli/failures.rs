@@ -105,9 +105,15 @@ fn addresses_of_mailboxes() {
     let cases = [
         ("ftp://u:s3cret@host/", "ftp: is no mailbox"),
         ("/plain/path", "this is no mailbox"),
-        ("s3://s3cret/prefix", "s3: is not available in this version"),
-        ("gdrive:", "gdrive: is not available in this version"),
-        ("cloudflare+https://host/io/s3cret", "cloudflare+https: is not available in this version"),
+        ("s3://s3cret/prefix", "the keys are missing"),
+        ("s3://u:s3cret@", "names no bucket"),
+        ("s3://u:s3cret@bucket?endpoint=ftp://host", "neither http nor https"),
+        ("gdrive:", "gdrive:?token-file=/path"),
+        ("gdrive:?token=s3cret", "not known"),
+        ("gdrive:?token-file=token", "the whole path"),
+        ("cloudflare+https://host/s3cret", "does not end with /io/"),
+        ("cloudflare+https://host/io/a?token=s3cret", "not known"),
+        ("cloudflare+https://host/io/a?token-file=token", "the whole path"),
         ("folder:", "needs a path"),
         ("webdav+http://u:s3cret@/", "base address"),
     ];
@@ -152,7 +158,8 @@ fn wrong_usage_is_exit_code_2() {
         &["status", "--plaintext", "--passphrase-file", "x"],
         &["watch", "--interval", "0"],
         &["quarantine"],
-        &["file", "put", "a", "b"],
+        &["file", "put", "a"],
+        &["file"],
     ];
     for arguments in cases {
         let run = device.run(arguments);

@@ -1,11 +1,11 @@
-//! Two devices over real WebDAV servers, whose addresses `tests/run.sh webdav` tells.
+//! Two devices over real WebDAV servers, whose addresses `tests/run.sh mailboxes` tells.
 
 use serde_json::json;
 
 use crate::common::{Place, tree};
 
 #[test]
-#[ignore = "needs the servers of: bash tests/run.sh webdav"]
+#[ignore = "needs the servers of: bash tests/run.sh mailboxes"]
 fn two_devices_converge_over_webdav() {
     let addresses = ["WEBDAV_APACHE_URL", "WEBDAV_RCLONE_URL"].map(|variable| std::env::var(variable).ok());
     assert!(addresses.iter().any(Option::is_some), "no server to test against");
@@ -48,7 +48,7 @@ fn two_devices_converge_over_webdav() {
 }
 
 #[test]
-#[ignore = "needs the servers of: bash tests/run.sh webdav"]
+#[ignore = "needs the servers of: bash tests/run.sh mailboxes"]
 fn two_devices_pair_over_webdav() {
     let addresses = ["WEBDAV_APACHE_URL", "WEBDAV_RCLONE_URL"].map(|variable| std::env::var(variable).ok());
     assert!(addresses.iter().any(Option::is_some), "no server to test against");
