@@ -3,6 +3,11 @@
 
 @_exported import Combine
 @_exported import Foundation
+#if canImport(UIKit)
+  import UIKit
+#else
+  import AppKit
+#endif
 
 // MARK: views
 
@@ -12,6 +17,10 @@
 }
 
 extension Never: View {
+  public var body: Never { fatalError() }
+}
+
+extension Optional: View where Wrapped: View {
   public var body: Never { fatalError() }
 }
 
@@ -29,10 +38,14 @@ public struct AnyShim: View {
   public static func buildBlock() -> EmptyView { EmptyView() }
   public static func buildBlock<Content: View>(_ content: Content) -> Content { content }
   public static func buildBlock<each Content: View>(_ content: repeat each Content) -> AnyShim { AnyShim() }
-  public static func buildIf<Content: View>(_ content: Content?) -> AnyShim { AnyShim() }
+  public static func buildIf<Content: View>(_ content: Content?) -> Content? { content }
   public static func buildLimitedAvailability<Content: View>(_ content: Content) -> AnyShim { AnyShim() }
-  public static func buildEither<First: View>(first: First) -> AnyShim { AnyShim() }
-  public static func buildEither<Second: View>(second: Second) -> AnyShim { AnyShim() }
+  public static func buildEither<First: View, Second: View>(first: First) -> _ConditionalContent<First, Second> { fatalError() }
+  public static func buildEither<First: View, Second: View>(second: Second) -> _ConditionalContent<First, Second> { fatalError() }
+}
+
+public struct _ConditionalContent<First: View, Second: View>: View {
+  public var body: Never { fatalError() }
 }
 
 public struct Text: View {
@@ -77,6 +90,30 @@ public struct TextField: View {
   public var body: Never { fatalError() }
 }
 
+public struct Image: View, Sendable {
+  #if canImport(UIKit)
+    public nonisolated init(uiImage: UIImage) {}
+  #else
+    public nonisolated init(nsImage: NSImage) {}
+  #endif
+  public var body: Never { fatalError() }
+  public nonisolated func resizable() -> Image { self }
+}
+
+public enum AsyncImagePhase: Sendable {
+  case empty
+  case success(Image)
+  case failure(any Error)
+
+  public var image: Image? { nil }
+}
+
+public struct Color: View, Sendable {
+  public static let gray = Color()
+  public var body: Never { fatalError() }
+  public func opacity(_ opacity: Double) -> Color { self }
+}
+
 public struct ProgressView: View {
   public init() {}
   public var body: Never { fatalError() }
@@ -89,6 +126,9 @@ extension View {
     id: ID, priority: TaskPriority = .userInitiated, @_inheritActorContext _ action: @escaping @Sendable () async -> Void
   ) -> some View { AnyShim() }
   public func modifier<Modifier: ViewModifier>(_ modifier: Modifier) -> some View { AnyShim() }
+  public func scaledToFit() -> some View { AnyShim() }
+  public func scaledToFill() -> some View { AnyShim() }
+  public func frame(width: CGFloat? = nil, height: CGFloat? = nil) -> some View { AnyShim() }
   public func navigationTitle(_ title: String) -> some View { AnyShim() }
   public func onSubmit(_ action: @escaping () -> Void) -> some View { AnyShim() }
   public func refreshable(@_inheritActorContext action: @escaping @Sendable () async -> Void) -> some View { AnyShim() }

@@ -479,6 +479,22 @@ private let UNIFFI_CALLBACK_UNEXPECTED_ERROR: Int32 = 2
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterUInt16: FfiConverterPrimitive {
+    typealias FfiType = UInt16
+    typealias SwiftType = UInt16
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UInt16 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterUInt32: FfiConverterPrimitive {
     typealias FfiType = UInt32
     typealias SwiftType = UInt32
@@ -625,6 +641,13 @@ public protocol BatchProtocol: AnyObject, Sendable {
     func put(table: String, rowId: String, fields: Data) throws 
     
     /**
+     * Puts a file, staged by `Interocitor.stage_file`, together with the rows. Other devices see none of the rows before
+     * the mailbox has all the files. Of several files under one path the last one counts. One that another handle staged,
+     * or that a batch has already, is refused (`INVALID_ARGUMENT`).
+     */
+    func putFile(file: StagedFile) throws 
+    
+    /**
      * As `Table.replace`, when the batch is committed.
      */
     func replace(table: String, rowId: String, fields: Data) throws 
@@ -748,6 +771,20 @@ open func put(table: String, rowId: String, fields: Data)throws   {try rustCallW
         FfiConverterString.lower(table),
         FfiConverterString.lower(rowId),
         FfiConverterData.lower(fields),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Puts a file, staged by `Interocitor.stage_file`, together with the rows. Other devices see none of the rows before
+     * the mailbox has all the files. Of several files under one path the last one counts. One that another handle staged,
+     * or that a batch has already, is refused (`INVALID_ARGUMENT`).
+     */
+open func putFile(file: StagedFile)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_batch_put_file(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeStagedFile_lower(file),uniffiCallStatus
     )
 }
 }
@@ -2147,6 +2184,883 @@ public func FfiConverterTypeEventListener_lower(_ value: EventListener) -> UInt6
 
 
 /**
+ * The content of a file, as it was when it was asked for: nothing that happens to the file changes it. It is taken out
+ * once, in one of three ways, and nothing of it is given out before all of it has been checked against its digest.
+ */
+public protocol FileContentProtocol: AnyObject, Sendable {
+    
+    /**
+     * The whole content. For what fits into memory.
+     */
+    func bytes(cancel: CancelToken?) async throws  -> Data
+    
+    /**
+     * What is known of the file.
+     */
+    func info()  -> FileInfo
+    
+    /**
+     * The content piece by piece. It is read once to be checked, and once by the caller.
+     */
+    func reader(cancel: CancelToken?) async throws  -> FileReader
+    
+    /**
+     * Writes the content to a file of this device, readable by its owner only. A file that is there is replaced in one
+     * step; on failure it stays as it was.
+     */
+    func saveTo(path: String, cancel: CancelToken?) async throws 
+    
+}
+/**
+ * The content of a file, as it was when it was asked for: nothing that happens to the file changes it. It is taken out
+ * once, in one of three ways, and nothing of it is given out before all of it has been checked against its digest.
+ */
+open class FileContent: FileContentProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_filecontent(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_filecontent(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * The whole content. For what fits into memory.
+     */
+open func bytes(cancel: CancelToken? = nil)async throws  -> Data  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_filecontent_bytes(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterData.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * What is known of the file.
+     */
+open func info() -> FileInfo  {
+    return try!  FfiConverterTypeFileInfo_lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_filecontent_info(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The content piece by piece. It is read once to be checked, and once by the caller.
+     */
+open func reader(cancel: CancelToken? = nil)async throws  -> FileReader  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_filecontent_reader(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeFileReader_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Writes the content to a file of this device, readable by its owner only. A file that is there is replaced in one
+     * step; on failure it stays as it was.
+     */
+open func saveTo(path: String, cancel: CancelToken? = nil)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_filecontent_save_to(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileContent: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FileContent
+
+    public static func lift(_ handle: UInt64) throws -> FileContent {
+        return FileContent(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FileContent) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileContent {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FileContent, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileContent_lift(_ handle: UInt64) throws -> FileContent {
+    return try FfiConverterTypeFileContent.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileContent_lower(_ value: FileContent) -> UInt64 {
+    return FfiConverterTypeFileContent.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Content that the app reads, in its language.
+ */
+public protocol FileInput: AnyObject, Sendable {
+    
+    /**
+     * The next bytes, about `limit` of them at most; none at the end. Called on a thread where blocking harms nobody, and
+     * not any more once the wait for the call that it was given to was given up. What it throws fails that call
+     * (`INVALID_ARGUMENT`), and nothing is stored.
+     */
+    func read(limit: UInt32) throws  -> Data
+    
+}
+/**
+ * Content that the app reads, in its language.
+ */
+open class FileInputImpl: FileInput, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_fileinput(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_fileinput(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * The next bytes, about `limit` of them at most; none at the end. Called on a thread where blocking harms nobody, and
+     * not any more once the wait for the call that it was given to was given up. What it throws fails that call
+     * (`INVALID_ARGUMENT`), and nothing is stored.
+     */
+open func read(limit: UInt32)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_fileinput_read(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(limit),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceFileInput {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceFileInput = UniffiVTableCallbackInterfaceFileInput(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeFileInput.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface FileInput: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeFileInput.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface FileInput: handle missing in uniffiClone")
+            }
+        },
+        read: { (
+            uniffiHandle: UInt64,
+            limit: UInt32,
+            uniffiOutReturn: UnsafeMutablePointer<RustBuffer>,
+            uniffiCallStatus: UnsafeMutablePointer<RustCallStatus>
+        ) in
+            let makeCall = {
+                () throws -> Data in
+                guard let uniffiObj = try? FfiConverterTypeFileInput.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try uniffiObj.read(
+                     limit: try FfiConverterUInt32.lift(limit)
+                )
+            }
+
+            
+            let writeReturn = { uniffiOutReturn.pointee = FfiConverterData.lower($0) }
+            uniffiTraitInterfaceCallWithError(
+                callStatus: uniffiCallStatus,
+                makeCall: makeCall,
+                writeReturn: writeReturn,
+                lowerError: FfiConverterTypeFailure_lower
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceFileInput> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceFileInput>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitFileInput() {
+    uniffi_interocitor_ffi_fn_init_callback_vtable_fileinput(UniffiCallbackInterfaceFileInput.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileInput: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<FileInput>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = FileInput
+
+    public static func lift(_ handle: UInt64) throws -> FileInput {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return FileInputImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: FileInput) -> UInt64 {
+         if let rustImpl = value as? FileInputImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileInput {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FileInput, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileInput_lift(_ handle: UInt64) throws -> FileInput {
+    return try FfiConverterTypeFileInput.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileInput_lower(_ value: FileInput) -> UInt64 {
+    return FfiConverterTypeFileInput.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Reads the content of a file.
+ */
+public protocol FileReaderProtocol: AnyObject, Sendable {
+    
+    /**
+     * The next bytes, `limit` of them at most; none at the end.
+     */
+    func read(limit: UInt32) async throws  -> Data
+    
+}
+/**
+ * Reads the content of a file.
+ */
+open class FileReader: FileReaderProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_filereader(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_filereader(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * The next bytes, `limit` of them at most; none at the end.
+     */
+open func read(limit: UInt32)async throws  -> Data  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_filereader_read(
+                        self.uniffiCloneHandle(),FfiConverterUInt32.lower(limit)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterData.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileReader: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FileReader
+
+    public static func lift(_ handle: UInt64) throws -> FileReader {
+        return FileReader(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FileReader) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileReader {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FileReader, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileReader_lift(_ handle: UInt64) throws -> FileReader {
+    return try FfiConverterTypeFileReader.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileReader_lower(_ value: FileReader) -> UInt64 {
+    return FfiConverterTypeFileReader.lower(value)
+}
+
+
+
+
+
+
+/**
+ * What is still to be done about files, as it changes. It is asked, it does not push: of many changes between two
+ * questions only the last state is given, at most four in a second.
+ */
+public protocol FileTransferWatchProtocol: AnyObject, Sendable {
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+    func cancel() 
+    
+    /**
+     * What is still to be done: at once the first time, later as soon as it differs from what was given last. Null after
+     * `cancel` or after the database was shut down. While it is suspended this waits.
+     */
+    func next() async throws  -> [FileInfo]?
+    
+}
+/**
+ * What is still to be done about files, as it changes. It is asked, it does not push: of many changes between two
+ * questions only the last state is given, at most four in a second.
+ */
+open class FileTransferWatch: FileTransferWatchProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_filetransferwatch(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_filetransferwatch(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+open func cancel()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_filetransferwatch_cancel(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * What is still to be done: at once the first time, later as soon as it differs from what was given last. Null after
+     * `cancel` or after the database was shut down. While it is suspended this waits.
+     */
+open func next()async throws  -> [FileInfo]?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_filetransferwatch_next(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionSequenceTypeFileInfo.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileTransferWatch: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FileTransferWatch
+
+    public static func lift(_ handle: UInt64) throws -> FileTransferWatch {
+        return FileTransferWatch(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FileTransferWatch) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileTransferWatch {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FileTransferWatch, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileTransferWatch_lift(_ handle: UInt64) throws -> FileTransferWatch {
+    return try FfiConverterTypeFileTransferWatch.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileTransferWatch_lower(_ value: FileTransferWatch) -> UInt64 {
+    return FfiConverterTypeFileTransferWatch.lower(value)
+}
+
+
+
+
+
+
+/**
+ * An image that lies in the clear in a temporary file, readable by its owner only. It goes when it is revoked or
+ * forgotten, at the latest when the database shuts down, and after a crash when its store is opened next.
+ */
+public protocol ImageUrlProtocol: AnyObject, Sendable {
+    
+    /**
+     * The media type of the image.
+     */
+    func contentType()  -> String
+    
+    /**
+     * The temporary file.
+     */
+    func path()  -> String
+    
+    /**
+     * Removes the file now, whoever still shows it. Once more does nothing.
+     */
+    func revoke() throws 
+    
+}
+/**
+ * An image that lies in the clear in a temporary file, readable by its owner only. It goes when it is revoked or
+ * forgotten, at the latest when the database shuts down, and after a crash when its store is opened next.
+ */
+open class ImageUrl: ImageUrlProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_imageurl(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_imageurl(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * The media type of the image.
+     */
+open func contentType() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_imageurl_content_type(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * The temporary file.
+     */
+open func path() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_imageurl_path(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Removes the file now, whoever still shows it. Once more does nothing.
+     */
+open func revoke()throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_imageurl_revoke(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImageUrl: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = ImageUrl
+
+    public static func lift(_ handle: UInt64) throws -> ImageUrl {
+        return ImageUrl(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: ImageUrl) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ImageUrl {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: ImageUrl, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageUrl_lift(_ handle: UInt64) throws -> ImageUrl {
+    return try FfiConverterTypeImageUrl.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageUrl_lower(_ value: ImageUrl) -> UInt64 {
+    return FfiConverterTypeImageUrl.lower(value)
+}
+
+
+
+
+
+
+/**
  * A local database and, once connected, a member of a mesh.
  */
 public protocol InterocitorProtocol: AnyObject, Sendable {
@@ -2167,6 +3081,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * A batch to be filled and committed. No lock is held until then.
      */
     func beginBatch() throws  -> Batch
+    
+    /**
+     * Gives up what is to be done about a file. Content that waited to be uploaded is gone; what the mailbox has stays.
+     * Refused where rows of a batch wait for the upload (`INVALID_ARGUMENT`).
+     */
+    func cancelFile(path: String) async throws 
     
     /**
      * Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept.
@@ -2201,6 +3121,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * State of the connection.
      */
     func connectionState()  -> ConnectionState
+    
+    /**
+     * Deletes a file: here at once, in the mailbox as soon as it can be reached. A file that does not exist counts as
+     * deleted. Rows of a batch that waited for its upload are published without it.
+     */
+    func deleteFile(path: String) async throws 
     
     /**
      * Id of this device in its mesh.
@@ -2242,15 +3168,57 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func dump() async throws  -> String
     
     /**
+     * Gives up the copy of a file on this device, also of a pinned one. The mailbox keeps the file; one that it does not
+     * have yet is refused (`INVALID_ARGUMENT`).
+     */
+    func evictFile(path: String) async throws 
+    
+    /**
      * The passphrase in use with its mesh, as the JavaScript client keeps them:
      * `{"passphrase","deviceId","meshId"}`. Secret.
      */
     func exportCredentials() throws  -> String
     
     /**
+     * Writes all rows, with deletions and clocks, and all durable files to `path`, which must not exist yet; an empty
+     * folder may. It shows there when it is whole. Rows are of one moment. Files that lie in the mailbox alone are
+     * fetched: connect first. `ExportProgress` tells how far it is.
+     */
+    func exportTo(path: String, format: ExportFormat, cancel: CancelToken?) async throws  -> Exported
+    
+    /**
+     * What is still to be done about files, how far it is, and why it failed.
+     */
+    func fileTransfers() async throws  -> [FileInfo]
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
     func flush(cancel: CancelToken?) async throws  -> Int64
+    
+    /**
+     * The content of a file. A copy on this device is given where the mailbox has no newer one or cannot be asked;
+     * otherwise the file is downloaded, and kept as long as there is space. With `digest`, as a row may hold it, no other
+     * content is given, and a copy on this device is given without asking. With `prefers_cache` a copy on this device is
+     * given without asking whether it is still current.
+     */
+    func getFile(path: String, digest: String?, prefersCache: Bool, cancel: CancelToken?) async throws  -> FileContent
+    
+    /**
+     * What is known of a file, or null where there is none. In the hashed form everything lies inside the file, which is
+     * downloaded for it; without a connection what this device knows is told.
+     */
+    func getFileMetadata(path: String, cancel: CancelToken?) async throws  -> FileInfo?
+    
+    /**
+     * An image in memory, of up to 64 MiB; a larger one is refused (`LIMIT`).
+     */
+    func getImage(path: String, cancel: CancelToken?) async throws  -> ImageContent
+    
+    /**
+     * Lays an image out in the clear, in a temporary file for a view that takes a URL.
+     */
+    func getImageUrl(path: String, cancel: CancelToken?) async throws  -> ImageUrl
     
     /**
      * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it
@@ -2259,10 +3227,26 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func getPassphrase()  -> String?
     
     /**
+     * A small picture of an image, which fits into a square of `edge` pixels (1 to 2048) and stands upright. Made once and
+     * kept on this device; a copy of the image that lies here is taken without asking whether it is still current.
+     * `DECODE` for what is no PNG, JPEG, GIF, WebP, BMP or ICO; `LIMIT` for an image that would take too much memory;
+     * `INVALID_ARGUMENT` for another `edge`, and from a library that was built without small pictures.
+     */
+    func getThumbnail(path: String, edge: UInt32, cancel: CancelToken?) async throws  -> Thumbnail
+    
+    /**
      * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
      * The device id stays this store's own.
      */
     func importCredentials(json: String) throws 
+    
+    /**
+     * Takes over what `export_to` wrote at `path`: all of it is read and proven first, then taken over in one step, or
+     * nothing is changed (`EXPORT_INVALID`, `EXPORT_NEWER`, `PASSPHRASE_WRONG`). Into a new store that is a restore; into
+     * one of the same mesh a merge, in which whatever is newer stays. `passphrase`: of the archive; of one under the key of
+     * a mesh that mesh's, unless it is this database's own. `ImportProgress` tells how far it is.
+     */
+    func importFrom(path: String, passphrase: String?, cancel: CancelToken?) async throws  -> Imported
     
     /**
      * Whether there is a copy that `restore_with_biometrics` could open.
@@ -2273,6 +3257,11 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     func join(mesh: MeshConfiguration, cancel: CancelToken?) async throws  -> Connection
+    
+    /**
+     * The files whose paths begin with `prefix`, empty for all. Connected, the mailbox is listed.
+     */
+    func listFiles(prefix: String, cancel: CancelToken?) async throws  -> FileListing
     
     /**
      * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
@@ -2292,8 +3281,20 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func pairShare(options: PairingOptions, cancel: CancelToken?) async throws  -> Pairing
     
     /**
-     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     * Stops what is to be done about a file, also across restarts, until it is resumed. What was transferred so far is
+     * transferred again then.
+     */
+    func pauseFile(path: String) async throws 
+    
+    /**
+     * Keeps a file on this device, whatever the size of the cache, and downloads it if it is not here.
+     */
+    func pinFile(path: String) async throws 
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+     * become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+     * does not sync by itself, or is not connected.
      */
     func poke() 
     
@@ -2301,6 +3302,21 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Reads what is new in the mailbox; gives the number of changed rows.
      */
     func pull(cancel: CancelToken?) async throws  -> Int64
+    
+    /**
+     * Puts a file under a path of the app, such as `receipts/may.pdf`. When this returns, the content lies on this device
+     * and will be uploaded, whatever happens to the source; a connected database does so by itself, others with `sync`.
+     * `content_type` is a media type; in the plain form only WebDAV keeps it. Files are not merged: the last upload under
+     * a path wins.
+     */
+    func putFile(path: String, source: FileSource, contentType: String?, cancel: CancelToken?) async throws  -> FileInfo
+    
+    /**
+     * Puts an image: a durable file, for which all of the above holds. Its media type is `content_type`, else that of the
+     * data URL, else `image/svg+xml` for text, else what `path` ends with, else `image/png`. A media type that is not an
+     * image's is refused (`INVALID_ARGUMENT`), and so is a data URL that cannot be read.
+     */
+    func putImage(path: String, source: ImageSource, contentType: String?, cancel: CancelToken?) async throws  -> FileInfo
     
     /**
      * Files of the mailbox that cannot be read, and writes of this device that were put aside.
@@ -2324,6 +3340,18 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func recoveryKit() throws  -> RecoveryKit
     
     /**
+     * How the replicas stand.
+     */
+    func replicas() async throws  -> [ReplicaState]
+    
+    /**
+     * Brings a replica up to date with the main mailbox, whatever it lacks; connect first. What is there already is not
+     * written again, so that a call that was broken off is continued by the next. With `verifies`, what is there is read
+     * on both sides and compared, and copied again where it differs. `ReplicaProgress` tells how far it is.
+     */
+    func replicate(replica: String, verifies: Bool, cancel: CancelToken?) async throws  -> Replicated
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
@@ -2344,6 +3372,11 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Takes the files up again after `suspend`, and exchanges at once where the database is connected.
      */
     func resume() async throws 
+    
+    /**
+     * Goes on with what is to be done about a file, at once: after a pause, or after it failed.
+     */
+    func resumeFile(path: String) async throws 
     
     /**
      * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
@@ -2392,6 +3425,17 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func shutdown() async throws 
     
     /**
+     * Takes content over from its source, without putting it under its path yet: `Batch.put_file` does that, together
+     * with the rows that name it.
+     */
+    func stageFile(path: String, source: FileSource, contentType: String?, cancel: CancelToken?) async throws  -> StagedFile
+    
+    /**
+     * As `stage_file`, for an image.
+     */
+    func stageImage(path: String, source: ImageSource, contentType: String?, cancel: CancelToken?) async throws  -> StagedFile
+    
+    /**
      * How things stand.
      */
     func status() async throws  -> Status
@@ -2418,6 +3462,12 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
     func sync(cancel: CancelToken?) async throws 
     
     /**
+     * Moves all files that wait, each tried once; rows that waited for them are published by the next flush. `sync` does
+     * this as well.
+     */
+    func syncFiles(cancel: CancelToken?) async throws  -> FilesSynced
+    
+    /**
      * Connects where that is needed and exchanges once, within the deadline: for the short time that an operating
      * system gives to an app in the background.
      */
@@ -2432,6 +3482,16 @@ public protocol InterocitorProtocol: AnyObject, Sendable {
      * Names of all tables that hold or held rows.
      */
     func tableNames() async throws  -> [String]
+    
+    /**
+     * Lets a pinned file go when the cache needs the space.
+     */
+    func unpinFile(path: String) async throws 
+    
+    /**
+     * What is still to be done about files, now and again whenever that has changed, bytes on their way included.
+     */
+    func watchFileTransfers() throws  -> FileTransferWatch
     
     /**
      * How things stand, now and again whenever that has changed.
@@ -2565,6 +3625,26 @@ open func beginBatch()throws  -> Batch  {
 }
     
     /**
+     * Gives up what is to be done about a file. Content that waited to be uploaded is gone; what the mailbox has stays.
+     * Refused where rows of a batch wait for the upload (`INVALID_ARGUMENT`).
+     */
+open func cancelFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_cancel_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept.
      */
 open func clearCredentials()async throws   {
@@ -2659,6 +3739,26 @@ open func connectionState() -> ConnectionState  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * Deletes a file: here at once, in the mailbox as soon as it can be reached. A file that does not exist counts as
+     * deleted. Rows of a batch that waited for its upload are published without it.
+     */
+open func deleteFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_delete_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -2792,6 +3892,26 @@ open func dump()async throws  -> String  {
 }
     
     /**
+     * Gives up the copy of a file on this device, also of a pinned one. The mailbox keeps the file; one that it does not
+     * have yet is refused (`INVALID_ARGUMENT`).
+     */
+open func evictFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_evict_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * The passphrase in use with its mesh, as the JavaScript client keeps them:
      * `{"passphrase","deviceId","meshId"}`. Secret.
      */
@@ -2802,6 +3922,46 @@ open func exportCredentials()throws  -> String  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * Writes all rows, with deletions and clocks, and all durable files to `path`, which must not exist yet; an empty
+     * folder may. It shows there when it is whole. Rows are of one moment. Files that lie in the mailbox alone are
+     * fetched: connect first. `ExportProgress` tells how far it is.
+     */
+open func exportTo(path: String, format: ExportFormat, cancel: CancelToken? = nil)async throws  -> Exported  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_export_to(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterTypeExportFormat_lower(format),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeExported_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * What is still to be done about files, how far it is, and why it failed.
+     */
+open func fileTransfers()async throws  -> [FileInfo]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_file_transfers(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeFileInfo.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -2824,6 +3984,86 @@ open func flush(cancel: CancelToken? = nil)async throws  -> Int64  {
 }
     
     /**
+     * The content of a file. A copy on this device is given where the mailbox has no newer one or cannot be asked;
+     * otherwise the file is downloaded, and kept as long as there is space. With `digest`, as a row may hold it, no other
+     * content is given, and a copy on this device is given without asking. With `prefers_cache` a copy on this device is
+     * given without asking whether it is still current.
+     */
+open func getFile(path: String, digest: String? = nil, prefersCache: Bool = false, cancel: CancelToken? = nil)async throws  -> FileContent  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_get_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionString.lower(digest),FfiConverterBool.lower(prefersCache),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeFileContent_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * What is known of a file, or null where there is none. In the hashed form everything lies inside the file, which is
+     * downloaded for it; without a connection what this device knows is told.
+     */
+open func getFileMetadata(path: String, cancel: CancelToken? = nil)async throws  -> FileInfo?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_get_file_metadata(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionTypeFileInfo.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * An image in memory, of up to 64 MiB; a larger one is refused (`LIMIT`).
+     */
+open func getImage(path: String, cancel: CancelToken? = nil)async throws  -> ImageContent  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_get_image(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeImageContent_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Lays an image out in the clear, in a temporary file for a view that takes a URL.
+     */
+open func getImageUrl(path: String, cancel: CancelToken? = nil)async throws  -> ImageUrl  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_get_image_url(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeImageUrl_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it
      * is: everything.
      */
@@ -2837,6 +4077,28 @@ open func getPassphrase() -> String?  {
 }
     
     /**
+     * A small picture of an image, which fits into a square of `edge` pixels (1 to 2048) and stands upright. Made once and
+     * kept on this device; a copy of the image that lies here is taken without asking whether it is still current.
+     * `DECODE` for what is no PNG, JPEG, GIF, WebP, BMP or ICO; `LIMIT` for an image that would take too much memory;
+     * `INVALID_ARGUMENT` for another `edge`, and from a library that was built without small pictures.
+     */
+open func getThumbnail(path: String, edge: UInt32, cancel: CancelToken? = nil)async throws  -> Thumbnail  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_get_thumbnail(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterUInt32.lower(edge),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeThumbnail_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
      * The device id stays this store's own.
      */
@@ -2847,6 +4109,28 @@ open func importCredentials(json: String)throws   {try rustCallWithError(FfiConv
         FfiConverterString.lower(json),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * Takes over what `export_to` wrote at `path`: all of it is read and proven first, then taken over in one step, or
+     * nothing is changed (`EXPORT_INVALID`, `EXPORT_NEWER`, `PASSPHRASE_WRONG`). Into a new store that is a restore; into
+     * one of the same mesh a merge, in which whatever is newer stays. `passphrase`: of the archive; of one under the key of
+     * a mesh that mesh's, unless it is this database's own. `ImportProgress` tells how far it is.
+     */
+open func importFrom(path: String, passphrase: String? = nil, cancel: CancelToken? = nil)async throws  -> Imported  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_import_from(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionString.lower(passphrase),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeImported_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -2883,6 +4167,25 @@ open func join(mesh: MeshConfiguration, cancel: CancelToken? = nil)async throws 
             completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
             freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeConnection_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * The files whose paths begin with `prefix`, empty for all. Connected, the mailbox is listed.
+     */
+open func listFiles(prefix: String, cancel: CancelToken? = nil)async throws  -> FileListing  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_list_files(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(prefix),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFileListing_lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -2947,8 +4250,48 @@ open func pairShare(options: PairingOptions, cancel: CancelToken? = nil)async th
 }
     
     /**
-     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     * Stops what is to be done about a file, also across restarts, until it is resumed. What was transferred so far is
+     * transferred again then.
+     */
+open func pauseFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_pause_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Keeps a file on this device, whatever the size of the cache, and downloads it if it is not here.
+     */
+open func pinFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_pin_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+     * become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+     * does not sync by itself, or is not connected.
      */
 open func poke()  {try! rustCall() {
         uniffiCallStatus in
@@ -2973,6 +4316,49 @@ open func pull(cancel: CancelToken? = nil)async throws  -> Int64  {
             completeFunc: ffi_interocitor_ffi_rust_future_complete_i64,
             freeFunc: ffi_interocitor_ffi_rust_future_free_i64,
             liftFunc: FfiConverterInt64.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Puts a file under a path of the app, such as `receipts/may.pdf`. When this returns, the content lies on this device
+     * and will be uploaded, whatever happens to the source; a connected database does so by itself, others with `sync`.
+     * `content_type` is a media type; in the plain form only WebDAV keeps it. Files are not merged: the last upload under
+     * a path wins.
+     */
+open func putFile(path: String, source: FileSource, contentType: String? = nil, cancel: CancelToken? = nil)async throws  -> FileInfo  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_put_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterTypeFileSource_lower(source),FfiConverterOptionString.lower(contentType),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFileInfo_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Puts an image: a durable file, for which all of the above holds. Its media type is `content_type`, else that of the
+     * data URL, else `image/svg+xml` for text, else what `path` ends with, else `image/png`. A media type that is not an
+     * image's is refused (`INVALID_ARGUMENT`), and so is a data URL that cannot be read.
+     */
+open func putImage(path: String, source: ImageSource, contentType: String? = nil, cancel: CancelToken? = nil)async throws  -> FileInfo  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_put_image(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterTypeImageSource_lower(source),FfiConverterOptionString.lower(contentType),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFileInfo_lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
 }
@@ -3038,6 +4424,46 @@ open func recoveryKit()throws  -> RecoveryKit  {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
+}
+    
+    /**
+     * How the replicas stand.
+     */
+open func replicas()async throws  -> [ReplicaState]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_replicas(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeReplicaState.lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Brings a replica up to date with the main mailbox, whatever it lacks; connect first. What is there already is not
+     * written again, so that a call that was broken off is continued by the next. With `verifies`, what is there is read
+     * on both sides and compared, and copied again where it differs. `ReplicaProgress` tells how far it is.
+     */
+open func replicate(replica: String, verifies: Bool = false, cancel: CancelToken? = nil)async throws  -> Replicated  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_replicate(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(replica),FfiConverterBool.lower(verifies),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeReplicated_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
 }
     
     /**
@@ -3108,6 +4534,25 @@ open func resume()async throws   {
             rustFutureFunc: {
                 uniffi_interocitor_ffi_fn_method_interocitor_resume(
                         self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * Goes on with what is to be done about a file, at once: after a pause, or after it failed.
+     */
+open func resumeFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_resume_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
                 )
             },
             pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
@@ -3256,6 +4701,45 @@ open func shutdown()async throws   {
 }
     
     /**
+     * Takes content over from its source, without putting it under its path yet: `Batch.put_file` does that, together
+     * with the rows that name it.
+     */
+open func stageFile(path: String, source: FileSource, contentType: String? = nil, cancel: CancelToken? = nil)async throws  -> StagedFile  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_stage_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterTypeFileSource_lower(source),FfiConverterOptionString.lower(contentType),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeStagedFile_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * As `stage_file`, for an image.
+     */
+open func stageImage(path: String, source: ImageSource, contentType: String? = nil, cancel: CancelToken? = nil)async throws  -> StagedFile  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_stage_image(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterTypeImageSource_lower(source),FfiConverterOptionString.lower(contentType),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_u64,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_u64,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeStagedFile_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * How things stand.
      */
 open func status()async throws  -> Status  {
@@ -3346,6 +4830,26 @@ open func sync(cancel: CancelToken? = nil)async throws   {
 }
     
     /**
+     * Moves all files that wait, each tried once; rows that waited for them are published by the next flush. `sync` does
+     * this as well.
+     */
+open func syncFiles(cancel: CancelToken? = nil)async throws  -> FilesSynced  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_sync_files(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFilesSynced_lift,
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
      * Connects where that is needed and exchanges once, within the deadline: for the short time that an operating
      * system gives to an app in the background.
      */
@@ -3395,6 +4899,37 @@ open func tableNames()async throws  -> [String]  {
             liftFunc: FfiConverterSequenceString.lift,
             errorHandler: FfiConverterTypeFailure_lift
         )
+}
+    
+    /**
+     * Lets a pinned file go when the cache needs the space.
+     */
+open func unpinFile(path: String)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_interocitor_unpin_file(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * What is still to be done about files, now and again whenever that has changed, bytes on their way included.
+     */
+open func watchFileTransfers()throws  -> FileTransferWatch  {
+    return try  FfiConverterTypeFileTransferWatch_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_interocitor_watch_file_transfers(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -3851,7 +5386,17 @@ public func FfiConverterTypeLogSink_lower(_ value: LogSink) -> UInt64 {
 public protocol MailboxProtocol: AnyObject, Sendable {
     
     /**
-     * `folder`, `memory`, `webdav` or `custom`.
+     * Puts a mailbox through the conformance suite of the engine: what every one must do, and what this one says that
+     * it can do. For the tests of an app that has an adapter of its own. Everything happens in folders below `root`,
+     * which must be missing or empty. `others` are further clients of the same remote, as other devices have them,
+     * which race with this one; without any it races with itself.
+     *
+     * Fails with `REMOTE_ACCESS` and the check that was not passed.
+     */
+    func check(root: String, others: [Mailbox], cancel: CancelToken?) async throws 
+    
+    /**
+     * `folder`, `memory`, `webdav`, `s3`, `gdrive`, `cloudflare` or `custom`.
      */
     func kind()  -> String
     
@@ -3911,6 +5456,18 @@ open class Mailbox: MailboxProtocol, @unchecked Sendable {
 
     
     /**
+     * A Cloudflare Worker, which pushes.
+     */
+public static func cloudflare(options: CloudflareOptions)throws  -> Mailbox  {
+    return try  FfiConverterTypeMailbox_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_mailbox_cloudflare(
+        FfiConverterTypeCloudflareOptions_lower(options),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * An adapter written in the app's language.
      */
 public static func custom(adapter: StorageAdapter) -> Mailbox  {
@@ -3935,12 +5492,36 @@ public static func folder(path: String) -> Mailbox  {
 }
     
     /**
+     * The user's Google Drive.
+     */
+public static func googleDrive(options: GoogleDriveOptions)throws  -> Mailbox  {
+    return try  FfiConverterTypeMailbox_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_mailbox_google_drive(
+        FfiConverterTypeGoogleDriveOptions_lower(options),uniffiCallStatus
+    )
+})
+}
+    
+    /**
      * Memory, for tests and previews. Every reference shows the same files.
      */
 public static func memory() -> Mailbox  {
     return try!  FfiConverterTypeMailbox_lift(try! rustCall() {
         uniffiCallStatus in
     uniffi_interocitor_ffi_fn_constructor_mailbox_memory(uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * A bucket on S3 or a compatible service.
+     */
+public static func s3(options: S3Options)throws  -> Mailbox  {
+    return try  FfiConverterTypeMailbox_lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_mailbox_s3(
+        FfiConverterTypeS3Options_lower(options),uniffiCallStatus
     )
 })
 }
@@ -3960,7 +5541,31 @@ public static func webdav(options: WebDavOptions)throws  -> Mailbox  {
 
     
     /**
-     * `folder`, `memory`, `webdav` or `custom`.
+     * Puts a mailbox through the conformance suite of the engine: what every one must do, and what this one says that
+     * it can do. For the tests of an app that has an adapter of its own. Everything happens in folders below `root`,
+     * which must be missing or empty. `others` are further clients of the same remote, as other devices have them,
+     * which race with this one; without any it races with itself.
+     *
+     * Fails with `REMOTE_ACCESS` and the check that was not passed.
+     */
+open func check(root: String, others: [Mailbox] = [], cancel: CancelToken? = nil)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_mailbox_check(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(root),FfiConverterSequenceTypeMailbox.lower(others),FfiConverterOptionTypeCancelToken.lower(cancel)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_void,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_void,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeFailure_lift
+        )
+}
+    
+    /**
+     * `folder`, `memory`, `webdav`, `s3`, `gdrive`, `cloudflare` or `custom`.
      */
 open func kind() -> String  {
     return try!  FfiConverterString.lift(try! rustCall() {
@@ -4657,6 +6262,376 @@ public func FfiConverterTypePairingPayload_lower(_ value: PairingPayload) -> UIn
 
 
 /**
+ * Carries uploads: a background session of `URLSession`, a job of Android. Redirects are answers and not followed; the
+ * request is sent as it is, with these headers and the file as its body. It may take its time; after a day the upload
+ * is given up. Whatever the server answers is an answer, not an error. A call that is dropped cancels its upload.
+ */
+public protocol PlatformHttp: AnyObject, Sendable {
+    
+    /**
+     * Sends a file and gives the answer of the server, whatever its status.
+     */
+    func upload(request: UploadRequest) async throws  -> UploadResponse
+    
+}
+/**
+ * Carries uploads: a background session of `URLSession`, a job of Android. Redirects are answers and not followed; the
+ * request is sent as it is, with these headers and the file as its body. It may take its time; after a day the upload
+ * is given up. Whatever the server answers is an answer, not an error. A call that is dropped cancels its upload.
+ */
+open class PlatformHttpImpl: PlatformHttp, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_platformhttp(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_platformhttp(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * Sends a file and gives the answer of the server, whatever its status.
+     */
+open func upload(request: UploadRequest)async throws  -> UploadResponse  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_interocitor_ffi_fn_method_platformhttp_upload(
+                        self.uniffiCloneHandle(),FfiConverterTypeUploadRequest_lower(request)
+                )
+            },
+            pollFunc: ffi_interocitor_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_interocitor_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_interocitor_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeUploadResponse_lift,
+            errorHandler: FfiConverterTypeMailboxFailure_lift
+        )
+}
+    
+
+    
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfacePlatformHttp {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfacePlatformHttp = UniffiVTableCallbackInterfacePlatformHttp(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypePlatformHttp.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface PlatformHttp: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypePlatformHttp.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface PlatformHttp: handle missing in uniffiClone")
+            }
+        },
+        upload: { (
+            uniffiHandle: UInt64,
+            request: RustBuffer,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteRustBuffer,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> UploadResponse in
+                guard let uniffiObj = try? FfiConverterTypePlatformHttp.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.upload(
+                     request: try FfiConverterTypeUploadRequest_lift(request)
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: UploadResponse) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer(
+                        returnValue: FfiConverterTypeUploadResponse_lower(returnValue),
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer(
+                        returnValue: RustBuffer.empty(),
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeMailboxFailure_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfacePlatformHttp> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfacePlatformHttp>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitPlatformHttp() {
+    uniffi_interocitor_ffi_fn_init_callback_vtable_platformhttp(UniffiCallbackInterfacePlatformHttp.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePlatformHttp: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<PlatformHttp>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = PlatformHttp
+
+    public static func lift(_ handle: UInt64) throws -> PlatformHttp {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return PlatformHttpImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: PlatformHttp) -> UInt64 {
+         if let rustImpl = value as? PlatformHttpImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PlatformHttp {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: PlatformHttp, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlatformHttp_lift(_ handle: UInt64) throws -> PlatformHttp {
+    return try FfiConverterTypePlatformHttp.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlatformHttp_lower(_ value: PlatformHttp) -> UInt64 {
+    return FfiConverterTypePlatformHttp.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Hands large uploads of a mailbox to the platform. Durable files of 1 MiB and more are written to a folder on this
+ * device as the server is to store them, encrypted in an encrypted mesh, and sent from there; everything else goes as
+ * ever. One serves any number of mailboxes.
+ */
+public protocol PlatformUploadsProtocol: AnyObject, Sendable {
+    
+}
+/**
+ * Hands large uploads of a mailbox to the platform. Durable files of 1 MiB and more are written to a folder on this
+ * device as the server is to store them, encrypted in an encrypted mesh, and sent from there; everything else goes as
+ * ever. One serves any number of mailboxes.
+ */
+open class PlatformUploads: PlatformUploadsProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_platformuploads(self.handle, $0) }
+    }
+    /**
+     * With a carrier, and a folder for what waits to be sent, which is made where it is missing. It must be this
+     * process's own: what another one left there when it was killed is removed.
+     */
+public convenience init(http: PlatformHttp, folder: String)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_constructor_platformuploads_new(
+        FfiConverterTypePlatformHttp_lower(http),
+        FfiConverterString.lower(folder),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_platformuploads(handle, $0) }
+    }
+
+    
+
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePlatformUploads: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = PlatformUploads
+
+    public static func lift(_ handle: UInt64) throws -> PlatformUploads {
+        return PlatformUploads(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: PlatformUploads) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PlatformUploads {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: PlatformUploads, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlatformUploads_lift(_ handle: UInt64) throws -> PlatformUploads {
+    return try FfiConverterTypePlatformUploads.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlatformUploads_lower(_ value: PlatformUploads) -> UInt64 {
+    return FfiConverterTypePlatformUploads.lower(value)
+}
+
+
+
+
+
+
+/**
  * A QR code of a text, as secret as its text.
  */
 public protocol QrCodeProtocol: AnyObject, Sendable {
@@ -5251,6 +7226,169 @@ public func FfiConverterTypeRecoveryKit_lift(_ handle: UInt64) throws -> Recover
 #endif
 public func FfiConverterTypeRecoveryKit_lower(_ value: RecoveryKit) -> UInt64 {
     return FfiConverterTypeRecoveryKit.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Content that lies on this device and waits to be put under a path by a batch. Forgotten, it is gone.
+ */
+public protocol StagedFileProtocol: AnyObject, Sendable {
+    
+    /**
+     * SHA-256 of the content, lowercase hex.
+     */
+    func digest()  -> String
+    
+    /**
+     * Where it is to be put.
+     */
+    func path()  -> String
+    
+    /**
+     * Length in bytes.
+     */
+    func size()  -> Int64
+    
+}
+/**
+ * Content that lies on this device and waits to be put under a path by a batch. Forgotten, it is gone.
+ */
+open class StagedFile: StagedFileProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_interocitor_ffi_fn_clone_stagedfile(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_interocitor_ffi_fn_free_stagedfile(handle, $0) }
+    }
+
+    
+
+    
+    /**
+     * SHA-256 of the content, lowercase hex.
+     */
+open func digest() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_stagedfile_digest(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Where it is to be put.
+     */
+open func path() -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_stagedfile_path(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+    /**
+     * Length in bytes.
+     */
+open func size() -> Int64  {
+    return try!  FfiConverterInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_interocitor_ffi_fn_method_stagedfile_size(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+    
+
+    
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeStagedFile: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = StagedFile
+
+    public static func lift(_ handle: UInt64) throws -> StagedFile {
+        return StagedFile(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: StagedFile) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> StagedFile {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: StagedFile, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStagedFile_lift(_ handle: UInt64) throws -> StagedFile {
+    return try FfiConverterTypeStagedFile.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeStagedFile_lower(_ value: StagedFile) -> UInt64 {
+    return FfiConverterTypeStagedFile.lower(value)
 }
 
 
@@ -7130,6 +9268,145 @@ public func FfiConverterTypeAutoCompaction_lower(_ value: AutoCompaction) -> Rus
 
 
 /**
+ * Where a mailbox behind a Cloudflare Worker is, and who asks.
+ */
+public struct CloudflareOptions {
+    /**
+     * The `http` or `https` address of the mesh: `https://host/io/ADDRESS`.
+     */
+    public let url: String
+    /**
+     * The access token of the address.
+     */
+    public let token: String?
+    /**
+     * Gives access tokens as they are needed, and others when one is refused.
+     */
+    public let tokenProvider: TokenProvider?
+    /**
+     * The access secret of the Worker, for its owner: it opens every address. At most one of the three.
+     */
+    public let accessSecret: String?
+    /**
+     * Whether the Worker tells of news as they happen; else it is polled only.
+     */
+    public let push: Bool
+    /**
+     * The largest durable file that the Worker takes.
+     */
+    public let maxFileBytes: Int64
+    /**
+     * Certificate authorities to trust besides those of the platform, in PEM.
+     */
+    public let authorities: String?
+    /**
+     * How long to wait for an answer, or for the next part of a body.
+     */
+    public let timeoutMs: Int64
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    public let uploads: PlatformUploads?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The `http` or `https` address of the mesh: `https://host/io/ADDRESS`.
+         */url: String, 
+        /**
+         * The access token of the address.
+         */token: String? = nil, 
+        /**
+         * Gives access tokens as they are needed, and others when one is refused.
+         */tokenProvider: TokenProvider? = nil, 
+        /**
+         * The access secret of the Worker, for its owner: it opens every address. At most one of the three.
+         */accessSecret: String? = nil, 
+        /**
+         * Whether the Worker tells of news as they happen; else it is polled only.
+         */push: Bool = true, 
+        /**
+         * The largest durable file that the Worker takes.
+         */maxFileBytes: Int64 = Int64(33554432), 
+        /**
+         * Certificate authorities to trust besides those of the platform, in PEM.
+         */authorities: String? = nil, 
+        /**
+         * How long to wait for an answer, or for the next part of a body.
+         */timeoutMs: Int64 = Int64(30000), 
+        /**
+         * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+         */uploads: PlatformUploads? = nil) {
+        self.url = url
+        self.token = token
+        self.tokenProvider = tokenProvider
+        self.accessSecret = accessSecret
+        self.push = push
+        self.maxFileBytes = maxFileBytes
+        self.authorities = authorities
+        self.timeoutMs = timeoutMs
+        self.uploads = uploads
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension CloudflareOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCloudflareOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> CloudflareOptions {
+        return
+            try CloudflareOptions(
+                url: FfiConverterString.read(from: &buf), 
+                token: FfiConverterOptionString.read(from: &buf), 
+                tokenProvider: FfiConverterOptionTypeTokenProvider.read(from: &buf), 
+                accessSecret: FfiConverterOptionString.read(from: &buf), 
+                push: FfiConverterBool.read(from: &buf), 
+                maxFileBytes: FfiConverterInt64.read(from: &buf), 
+                authorities: FfiConverterOptionString.read(from: &buf), 
+                timeoutMs: FfiConverterInt64.read(from: &buf), 
+                uploads: FfiConverterOptionTypePlatformUploads.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: CloudflareOptions, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.url, into: &buf)
+        FfiConverterOptionString.write(value.token, into: &buf)
+        FfiConverterOptionTypeTokenProvider.write(value.tokenProvider, into: &buf)
+        FfiConverterOptionString.write(value.accessSecret, into: &buf)
+        FfiConverterBool.write(value.push, into: &buf)
+        FfiConverterInt64.write(value.maxFileBytes, into: &buf)
+        FfiConverterOptionString.write(value.authorities, into: &buf)
+        FfiConverterInt64.write(value.timeoutMs, into: &buf)
+        FfiConverterOptionTypePlatformUploads.write(value.uploads, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCloudflareOptions_lift(_ buf: RustBuffer) throws -> CloudflareOptions {
+    return try FfiConverterTypeCloudflareOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCloudflareOptions_lower(_ value: CloudflareOptions) -> RustBuffer {
+    return FfiConverterTypeCloudflareOptions.lower(value)
+}
+
+
+/**
  * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
  */
 public struct Configuration {
@@ -7244,6 +9521,23 @@ public struct Configuration {
      * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
      */
     public let autoCompact: AutoCompaction?
+    /**
+     * How durable files are written into the mailbox; null: as the mesh does already. Both forms are read.
+     */
+    public let fileForm: FileForm?
+    /**
+     * The longest durable file, in bytes.
+     */
+    public let maxFileBytes: Int64
+    /**
+     * How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted.
+     */
+    public let fileCacheBytes: Int64
+    /**
+     * Further mailboxes that are written to and never read for merging. Handles and processes that share a store
+     * configure the same ones.
+     */
+    public let replicas: [Replica]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -7331,7 +9625,20 @@ public struct Configuration {
          */autoSync: Bool = true, 
         /**
          * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
-         */autoCompact: AutoCompaction? = nil) {
+         */autoCompact: AutoCompaction? = nil, 
+        /**
+         * How durable files are written into the mailbox; null: as the mesh does already. Both forms are read.
+         */fileForm: FileForm? = nil, 
+        /**
+         * The longest durable file, in bytes.
+         */maxFileBytes: Int64 = Int64(5000000000), 
+        /**
+         * How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted.
+         */fileCacheBytes: Int64 = Int64(268435456), 
+        /**
+         * Further mailboxes that are written to and never read for merging. Handles and processes that share a store
+         * configure the same ones.
+         */replicas: [Replica] = []) {
         self.appName = appName
         self.path = path
         self.storeEncryption = storeEncryption
@@ -7359,6 +9666,10 @@ public struct Configuration {
         self.connectStageTimeoutMs = connectStageTimeoutMs
         self.autoSync = autoSync
         self.autoCompact = autoCompact
+        self.fileForm = fileForm
+        self.maxFileBytes = maxFileBytes
+        self.fileCacheBytes = fileCacheBytes
+        self.replicas = replicas
     }
 
     
@@ -7403,7 +9714,11 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
                 pollIntervalMs: FfiConverterInt64.read(from: &buf), 
                 connectStageTimeoutMs: FfiConverterInt64.read(from: &buf), 
                 autoSync: FfiConverterBool.read(from: &buf), 
-                autoCompact: FfiConverterOptionTypeAutoCompaction.read(from: &buf)
+                autoCompact: FfiConverterOptionTypeAutoCompaction.read(from: &buf), 
+                fileForm: FfiConverterOptionTypeFileForm.read(from: &buf), 
+                maxFileBytes: FfiConverterInt64.read(from: &buf), 
+                fileCacheBytes: FfiConverterInt64.read(from: &buf), 
+                replicas: FfiConverterSequenceTypeReplica.read(from: &buf)
         )
     }
 
@@ -7435,6 +9750,10 @@ public struct FfiConverterTypeConfiguration: FfiConverterRustBuffer {
         FfiConverterInt64.write(value.connectStageTimeoutMs, into: &buf)
         FfiConverterBool.write(value.autoSync, into: &buf)
         FfiConverterOptionTypeAutoCompaction.write(value.autoCompact, into: &buf)
+        FfiConverterOptionTypeFileForm.write(value.fileForm, into: &buf)
+        FfiConverterInt64.write(value.maxFileBytes, into: &buf)
+        FfiConverterInt64.write(value.fileCacheBytes, into: &buf)
+        FfiConverterSequenceTypeReplica.write(value.replicas, into: &buf)
     }
 }
 
@@ -7653,6 +9972,503 @@ public func FfiConverterTypeDiagnosis_lower(_ value: Diagnosis) -> RustBuffer {
 
 
 /**
+ * What was exported.
+ */
+public struct Exported: Equatable, Hashable {
+    /**
+     * Tables.
+     */
+    public let tables: Int64
+    /**
+     * Rows, deleted ones included.
+     */
+    public let rows: Int64
+    /**
+     * Durable files.
+     */
+    public let files: Int64
+    /**
+     * Files in the mailbox whose paths this device cannot know, and which are therefore missing.
+     */
+    public let unnamed: Int64
+    /**
+     * Bytes of everything.
+     */
+    public let bytes: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Tables.
+         */tables: Int64, 
+        /**
+         * Rows, deleted ones included.
+         */rows: Int64, 
+        /**
+         * Durable files.
+         */files: Int64, 
+        /**
+         * Files in the mailbox whose paths this device cannot know, and which are therefore missing.
+         */unnamed: Int64, 
+        /**
+         * Bytes of everything.
+         */bytes: Int64) {
+        self.tables = tables
+        self.rows = rows
+        self.files = files
+        self.unnamed = unnamed
+        self.bytes = bytes
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Exported: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeExported: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Exported {
+        return
+            try Exported(
+                tables: FfiConverterInt64.read(from: &buf), 
+                rows: FfiConverterInt64.read(from: &buf), 
+                files: FfiConverterInt64.read(from: &buf), 
+                unnamed: FfiConverterInt64.read(from: &buf), 
+                bytes: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Exported, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.tables, into: &buf)
+        FfiConverterInt64.write(value.rows, into: &buf)
+        FfiConverterInt64.write(value.files, into: &buf)
+        FfiConverterInt64.write(value.unnamed, into: &buf)
+        FfiConverterInt64.write(value.bytes, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExported_lift(_ buf: RustBuffer) throws -> Exported {
+    return try FfiConverterTypeExported.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExported_lower(_ value: Exported) -> RustBuffer {
+    return FfiConverterTypeExported.lower(value)
+}
+
+
+/**
+ * A durable file.
+ */
+public struct FileInfo: Equatable, Hashable {
+    /**
+     * Its path.
+     */
+    public let path: String
+    /**
+     * Length in bytes, where it is known.
+     */
+    public let size: Int64?
+    /**
+     * SHA-256 of its content, lowercase hex, where it is known.
+     */
+    public let digest: String?
+    /**
+     * Media type, where one was given and is kept.
+     */
+    public let contentType: String?
+    /**
+     * When it was last changed, where that is known.
+     */
+    public let modifiedMs: Int64?
+    /**
+     * Whether its content lies on this device.
+     */
+    public let isHere: Bool
+    /**
+     * Whether it stays here whatever the size of the cache.
+     */
+    public let isPinned: Bool
+    /**
+     * What is still to be done about it.
+     */
+    public let transfer: FileTransfer?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its path.
+         */path: String, 
+        /**
+         * Length in bytes, where it is known.
+         */size: Int64?, 
+        /**
+         * SHA-256 of its content, lowercase hex, where it is known.
+         */digest: String?, 
+        /**
+         * Media type, where one was given and is kept.
+         */contentType: String?, 
+        /**
+         * When it was last changed, where that is known.
+         */modifiedMs: Int64?, 
+        /**
+         * Whether its content lies on this device.
+         */isHere: Bool, 
+        /**
+         * Whether it stays here whatever the size of the cache.
+         */isPinned: Bool, 
+        /**
+         * What is still to be done about it.
+         */transfer: FileTransfer?) {
+        self.path = path
+        self.size = size
+        self.digest = digest
+        self.contentType = contentType
+        self.modifiedMs = modifiedMs
+        self.isHere = isHere
+        self.isPinned = isPinned
+        self.transfer = transfer
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FileInfo: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileInfo: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileInfo {
+        return
+            try FileInfo(
+                path: FfiConverterString.read(from: &buf), 
+                size: FfiConverterOptionInt64.read(from: &buf), 
+                digest: FfiConverterOptionString.read(from: &buf), 
+                contentType: FfiConverterOptionString.read(from: &buf), 
+                modifiedMs: FfiConverterOptionInt64.read(from: &buf), 
+                isHere: FfiConverterBool.read(from: &buf), 
+                isPinned: FfiConverterBool.read(from: &buf), 
+                transfer: FfiConverterOptionTypeFileTransfer.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FileInfo, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.path, into: &buf)
+        FfiConverterOptionInt64.write(value.size, into: &buf)
+        FfiConverterOptionString.write(value.digest, into: &buf)
+        FfiConverterOptionString.write(value.contentType, into: &buf)
+        FfiConverterOptionInt64.write(value.modifiedMs, into: &buf)
+        FfiConverterBool.write(value.isHere, into: &buf)
+        FfiConverterBool.write(value.isPinned, into: &buf)
+        FfiConverterOptionTypeFileTransfer.write(value.transfer, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileInfo_lift(_ buf: RustBuffer) throws -> FileInfo {
+    return try FfiConverterTypeFileInfo.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileInfo_lower(_ value: FileInfo) -> RustBuffer {
+    return FfiConverterTypeFileInfo.lower(value)
+}
+
+
+/**
+ * The files of a mesh, as far as their paths are known.
+ */
+public struct FileListing: Equatable, Hashable {
+    /**
+     * In the order of their paths.
+     */
+    public let files: [FileInfo]
+    /**
+     * Files in the mailbox whose paths are hidden, and which this device has not met yet. Whoever knows a path gets the
+     * file; rows are the place to keep paths.
+     */
+    public let unnamed: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * In the order of their paths.
+         */files: [FileInfo], 
+        /**
+         * Files in the mailbox whose paths are hidden, and which this device has not met yet. Whoever knows a path gets the
+         * file; rows are the place to keep paths.
+         */unnamed: Int64) {
+        self.files = files
+        self.unnamed = unnamed
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FileListing: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileListing: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileListing {
+        return
+            try FileListing(
+                files: FfiConverterSequenceTypeFileInfo.read(from: &buf), 
+                unnamed: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FileListing, into buf: inout [UInt8]) {
+        FfiConverterSequenceTypeFileInfo.write(value.files, into: &buf)
+        FfiConverterInt64.write(value.unnamed, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileListing_lift(_ buf: RustBuffer) throws -> FileListing {
+    return try FfiConverterTypeFileListing.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileListing_lower(_ value: FileListing) -> RustBuffer {
+    return FfiConverterTypeFileListing.lower(value)
+}
+
+
+/**
+ * Something that is to be done about a file. It survives restarts.
+ */
+public struct FileTransfer: Equatable, Hashable {
+    /**
+     * What.
+     */
+    public let kind: TransferKind
+    /**
+     * Where it stands.
+     */
+    public let state: TransferState
+    /**
+     * Bytes on their way so far; encrypted ones, about a third more than the file has.
+     */
+    public let bytes: Int64
+    /**
+     * Bytes in all, where that is known.
+     */
+    public let bytesTotal: Int64?
+    /**
+     * Tries that failed.
+     */
+    public let attempts: Int64
+    /**
+     * When it is tried again.
+     */
+    public let retryAtMs: Int64?
+    /**
+     * Why the last try failed.
+     */
+    public let problem: Problem?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What.
+         */kind: TransferKind, 
+        /**
+         * Where it stands.
+         */state: TransferState, 
+        /**
+         * Bytes on their way so far; encrypted ones, about a third more than the file has.
+         */bytes: Int64, 
+        /**
+         * Bytes in all, where that is known.
+         */bytesTotal: Int64?, 
+        /**
+         * Tries that failed.
+         */attempts: Int64, 
+        /**
+         * When it is tried again.
+         */retryAtMs: Int64?, 
+        /**
+         * Why the last try failed.
+         */problem: Problem?) {
+        self.kind = kind
+        self.state = state
+        self.bytes = bytes
+        self.bytesTotal = bytesTotal
+        self.attempts = attempts
+        self.retryAtMs = retryAtMs
+        self.problem = problem
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FileTransfer: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileTransfer: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileTransfer {
+        return
+            try FileTransfer(
+                kind: FfiConverterTypeTransferKind.read(from: &buf), 
+                state: FfiConverterTypeTransferState.read(from: &buf), 
+                bytes: FfiConverterInt64.read(from: &buf), 
+                bytesTotal: FfiConverterOptionInt64.read(from: &buf), 
+                attempts: FfiConverterInt64.read(from: &buf), 
+                retryAtMs: FfiConverterOptionInt64.read(from: &buf), 
+                problem: FfiConverterOptionTypeProblem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FileTransfer, into buf: inout [UInt8]) {
+        FfiConverterTypeTransferKind.write(value.kind, into: &buf)
+        FfiConverterTypeTransferState.write(value.state, into: &buf)
+        FfiConverterInt64.write(value.bytes, into: &buf)
+        FfiConverterOptionInt64.write(value.bytesTotal, into: &buf)
+        FfiConverterInt64.write(value.attempts, into: &buf)
+        FfiConverterOptionInt64.write(value.retryAtMs, into: &buf)
+        FfiConverterOptionTypeProblem.write(value.problem, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileTransfer_lift(_ buf: RustBuffer) throws -> FileTransfer {
+    return try FfiConverterTypeFileTransfer.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileTransfer_lower(_ value: FileTransfer) -> RustBuffer {
+    return FfiConverterTypeFileTransfer.lower(value)
+}
+
+
+/**
+ * What `sync_files` did.
+ */
+public struct FilesSynced: Equatable, Hashable {
+    /**
+     * Files that were uploaded, downloaded or deleted.
+     */
+    public let done: Int64
+    /**
+     * Tries that failed; `file_transfers` says which and why.
+     */
+    public let failed: Int64
+    /**
+     * Why the mailbox cannot be used now, where it cannot: the rest was not tried.
+     */
+    public let problem: Problem?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Files that were uploaded, downloaded or deleted.
+         */done: Int64, 
+        /**
+         * Tries that failed; `file_transfers` says which and why.
+         */failed: Int64, 
+        /**
+         * Why the mailbox cannot be used now, where it cannot: the rest was not tried.
+         */problem: Problem?) {
+        self.done = done
+        self.failed = failed
+        self.problem = problem
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension FilesSynced: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFilesSynced: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FilesSynced {
+        return
+            try FilesSynced(
+                done: FfiConverterInt64.read(from: &buf), 
+                failed: FfiConverterInt64.read(from: &buf), 
+                problem: FfiConverterOptionTypeProblem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FilesSynced, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.done, into: &buf)
+        FfiConverterInt64.write(value.failed, into: &buf)
+        FfiConverterOptionTypeProblem.write(value.problem, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFilesSynced_lift(_ buf: RustBuffer) throws -> FilesSynced {
+    return try FfiConverterTypeFilesSynced.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFilesSynced_lower(_ value: FilesSynced) -> RustBuffer {
+    return FfiConverterTypeFilesSynced.lower(value)
+}
+
+
+/**
  * A column and what it must be like.
  */
 public struct Filter: Equatable, Hashable {
@@ -7847,6 +10663,362 @@ public func FfiConverterTypeFinding_lift(_ buf: RustBuffer) throws -> Finding {
 #endif
 public func FfiConverterTypeFinding_lower(_ value: Finding) -> RustBuffer {
     return FfiConverterTypeFinding.lower(value)
+}
+
+
+/**
+ * Where a mailbox in Google Drive is, and who asks. The access token is one of OAuth with the scope `drive.file`.
+ */
+public struct GoogleDriveOptions {
+    /**
+     * Gives access tokens as they are needed, and others when one is refused: they last for about an hour.
+     */
+    public let tokenProvider: TokenProvider?
+    /**
+     * One access token, until it expires; it or `token_provider`.
+     */
+    public let token: String?
+    /**
+     * The id of the folder to use, which must exist; null: My Drive.
+     */
+    public let folder: String?
+    /**
+     * The OAuth client that this app is, told to other devices in pairing codes.
+     */
+    public let clientId: String?
+    /**
+     * Another server that speaks the same interface, such as a proxy: host and port. It gets to see the tokens.
+     */
+    public let endpoint: String?
+    /**
+     * How long to wait for an answer, for the next part of a body, or for a token.
+     */
+    public let timeoutMs: Int64
+    /**
+     * How often a call is made again that Drive is too busy for.
+     */
+    public let retries: UInt32
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    public let uploads: PlatformUploads?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Gives access tokens as they are needed, and others when one is refused: they last for about an hour.
+         */tokenProvider: TokenProvider? = nil, 
+        /**
+         * One access token, until it expires; it or `token_provider`.
+         */token: String? = nil, 
+        /**
+         * The id of the folder to use, which must exist; null: My Drive.
+         */folder: String? = nil, 
+        /**
+         * The OAuth client that this app is, told to other devices in pairing codes.
+         */clientId: String? = nil, 
+        /**
+         * Another server that speaks the same interface, such as a proxy: host and port. It gets to see the tokens.
+         */endpoint: String? = nil, 
+        /**
+         * How long to wait for an answer, for the next part of a body, or for a token.
+         */timeoutMs: Int64 = Int64(30000), 
+        /**
+         * How often a call is made again that Drive is too busy for.
+         */retries: UInt32 = UInt32(4), 
+        /**
+         * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+         */uploads: PlatformUploads? = nil) {
+        self.tokenProvider = tokenProvider
+        self.token = token
+        self.folder = folder
+        self.clientId = clientId
+        self.endpoint = endpoint
+        self.timeoutMs = timeoutMs
+        self.retries = retries
+        self.uploads = uploads
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension GoogleDriveOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeGoogleDriveOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> GoogleDriveOptions {
+        return
+            try GoogleDriveOptions(
+                tokenProvider: FfiConverterOptionTypeTokenProvider.read(from: &buf), 
+                token: FfiConverterOptionString.read(from: &buf), 
+                folder: FfiConverterOptionString.read(from: &buf), 
+                clientId: FfiConverterOptionString.read(from: &buf), 
+                endpoint: FfiConverterOptionString.read(from: &buf), 
+                timeoutMs: FfiConverterInt64.read(from: &buf), 
+                retries: FfiConverterUInt32.read(from: &buf), 
+                uploads: FfiConverterOptionTypePlatformUploads.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: GoogleDriveOptions, into buf: inout [UInt8]) {
+        FfiConverterOptionTypeTokenProvider.write(value.tokenProvider, into: &buf)
+        FfiConverterOptionString.write(value.token, into: &buf)
+        FfiConverterOptionString.write(value.folder, into: &buf)
+        FfiConverterOptionString.write(value.clientId, into: &buf)
+        FfiConverterOptionString.write(value.endpoint, into: &buf)
+        FfiConverterInt64.write(value.timeoutMs, into: &buf)
+        FfiConverterUInt32.write(value.retries, into: &buf)
+        FfiConverterOptionTypePlatformUploads.write(value.uploads, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeGoogleDriveOptions_lift(_ buf: RustBuffer) throws -> GoogleDriveOptions {
+    return try FfiConverterTypeGoogleDriveOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeGoogleDriveOptions_lower(_ value: GoogleDriveOptions) -> RustBuffer {
+    return FfiConverterTypeGoogleDriveOptions.lower(value)
+}
+
+
+/**
+ * A header of a request or an answer.
+ */
+public struct HttpHeader: Equatable, Hashable {
+    /**
+     * Its name.
+     */
+    public let name: String
+    /**
+     * Its value; keep it out of logs.
+     */
+    public let value: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its name.
+         */name: String, 
+        /**
+         * Its value; keep it out of logs.
+         */value: String) {
+        self.name = name
+        self.value = value
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension HttpHeader: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeHttpHeader: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> HttpHeader {
+        return
+            try HttpHeader(
+                name: FfiConverterString.read(from: &buf), 
+                value: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: HttpHeader, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.value, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHttpHeader_lift(_ buf: RustBuffer) throws -> HttpHeader {
+    return try FfiConverterTypeHttpHeader.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeHttpHeader_lower(_ value: HttpHeader) -> RustBuffer {
+    return FfiConverterTypeHttpHeader.lower(value)
+}
+
+
+/**
+ * An image in memory, as it was stored.
+ */
+public struct ImageContent: Equatable, Hashable {
+    /**
+     * What is known of its file.
+     */
+    public let info: FileInfo
+    /**
+     * Its media type: the stored one, or else what its path ends with.
+     */
+    public let contentType: String
+    /**
+     * The encoded image.
+     */
+    public let bytes: Data
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What is known of its file.
+         */info: FileInfo, 
+        /**
+         * Its media type: the stored one, or else what its path ends with.
+         */contentType: String, 
+        /**
+         * The encoded image.
+         */bytes: Data) {
+        self.info = info
+        self.contentType = contentType
+        self.bytes = bytes
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ImageContent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImageContent: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ImageContent {
+        return
+            try ImageContent(
+                info: FfiConverterTypeFileInfo.read(from: &buf), 
+                contentType: FfiConverterString.read(from: &buf), 
+                bytes: FfiConverterData.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ImageContent, into buf: inout [UInt8]) {
+        FfiConverterTypeFileInfo.write(value.info, into: &buf)
+        FfiConverterString.write(value.contentType, into: &buf)
+        FfiConverterData.write(value.bytes, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageContent_lift(_ buf: RustBuffer) throws -> ImageContent {
+    return try FfiConverterTypeImageContent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageContent_lower(_ value: ImageContent) -> RustBuffer {
+    return FfiConverterTypeImageContent.lower(value)
+}
+
+
+/**
+ * What was imported.
+ */
+public struct Imported: Equatable, Hashable {
+    /**
+     * Rows in the export, deleted ones included.
+     */
+    public let rows: Int64
+    /**
+     * Those of them that changed something here.
+     */
+    public let changed: Int64
+    /**
+     * Files that were put; those whose paths are known here stay as they are.
+     */
+    public let files: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Rows in the export, deleted ones included.
+         */rows: Int64, 
+        /**
+         * Those of them that changed something here.
+         */changed: Int64, 
+        /**
+         * Files that were put; those whose paths are known here stay as they are.
+         */files: Int64) {
+        self.rows = rows
+        self.changed = changed
+        self.files = files
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Imported: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImported: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Imported {
+        return
+            try Imported(
+                rows: FfiConverterInt64.read(from: &buf), 
+                changed: FfiConverterInt64.read(from: &buf), 
+                files: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Imported, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.rows, into: &buf)
+        FfiConverterInt64.write(value.changed, into: &buf)
+        FfiConverterInt64.write(value.files, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImported_lift(_ buf: RustBuffer) throws -> Imported {
+    return try FfiConverterTypeImported.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImported_lower(_ value: Imported) -> RustBuffer {
+    return FfiConverterTypeImported.lower(value)
 }
 
 
@@ -9078,6 +12250,436 @@ public func FfiConverterTypeQueryOptions_lower(_ value: QueryOptions) -> RustBuf
 
 
 /**
+ * A further mailbox to write to.
+ */
+public struct Replica {
+    /**
+     * What the app calls it: 1 to 128 bytes, another name for each.
+     */
+    public let name: String
+    /**
+     * The mailbox. Nobody else's: it must not be the main one.
+     */
+    public let mailbox: Mailbox
+    /**
+     * Whether a device can be restored from it: it gets manifest, snapshot, device records and durable files, too. Else
+     * change files and the head alone, as the JavaScript client writes them.
+     */
+    public let mirror: Bool
+    /**
+     * The mesh's folder there; null: as in the main mailbox.
+     */
+    public let remotePath: String?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What the app calls it: 1 to 128 bytes, another name for each.
+         */name: String, 
+        /**
+         * The mailbox. Nobody else's: it must not be the main one.
+         */mailbox: Mailbox, 
+        /**
+         * Whether a device can be restored from it: it gets manifest, snapshot, device records and durable files, too. Else
+         * change files and the head alone, as the JavaScript client writes them.
+         */mirror: Bool = false, 
+        /**
+         * The mesh's folder there; null: as in the main mailbox.
+         */remotePath: String? = nil) {
+        self.name = name
+        self.mailbox = mailbox
+        self.mirror = mirror
+        self.remotePath = remotePath
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Replica: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeReplica: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Replica {
+        return
+            try Replica(
+                name: FfiConverterString.read(from: &buf), 
+                mailbox: FfiConverterTypeMailbox.read(from: &buf), 
+                mirror: FfiConverterBool.read(from: &buf), 
+                remotePath: FfiConverterOptionString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Replica, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterTypeMailbox.write(value.mailbox, into: &buf)
+        FfiConverterBool.write(value.mirror, into: &buf)
+        FfiConverterOptionString.write(value.remotePath, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplica_lift(_ buf: RustBuffer) throws -> Replica {
+    return try FfiConverterTypeReplica.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplica_lower(_ value: Replica) -> RustBuffer {
+    return FfiConverterTypeReplica.lower(value)
+}
+
+
+/**
+ * How a replica stands.
+ */
+public struct ReplicaState: Equatable, Hashable {
+    /**
+     * Its name.
+     */
+    public let name: String
+    /**
+     * Whether a device can be restored from it.
+     */
+    public let mirror: Bool
+    /**
+     * Change files of this device that it lacks.
+     */
+    public let waiting: Int64
+    /**
+     * Why it lacks them: the last failure since this database was opened, until the next success.
+     */
+    public let problem: Problem?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its name.
+         */name: String, 
+        /**
+         * Whether a device can be restored from it.
+         */mirror: Bool, 
+        /**
+         * Change files of this device that it lacks.
+         */waiting: Int64, 
+        /**
+         * Why it lacks them: the last failure since this database was opened, until the next success.
+         */problem: Problem?) {
+        self.name = name
+        self.mirror = mirror
+        self.waiting = waiting
+        self.problem = problem
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ReplicaState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeReplicaState: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ReplicaState {
+        return
+            try ReplicaState(
+                name: FfiConverterString.read(from: &buf), 
+                mirror: FfiConverterBool.read(from: &buf), 
+                waiting: FfiConverterInt64.read(from: &buf), 
+                problem: FfiConverterOptionTypeProblem.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ReplicaState, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterBool.write(value.mirror, into: &buf)
+        FfiConverterInt64.write(value.waiting, into: &buf)
+        FfiConverterOptionTypeProblem.write(value.problem, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplicaState_lift(_ buf: RustBuffer) throws -> ReplicaState {
+    return try FfiConverterTypeReplicaState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplicaState_lower(_ value: ReplicaState) -> RustBuffer {
+    return FfiConverterTypeReplicaState.lower(value)
+}
+
+
+/**
+ * What a replica was given.
+ */
+public struct Replicated: Equatable, Hashable {
+    /**
+     * Files that it should have, as far as this device can tell.
+     */
+    public let files: Int64
+    /**
+     * Those of them that were written now.
+     */
+    public let copied: Int64
+    /**
+     * Bytes written.
+     */
+    public let bytes: Int64
+    /**
+     * Files of the main mailbox that are damaged, and were not copied.
+     */
+    public let damaged: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Files that it should have, as far as this device can tell.
+         */files: Int64, 
+        /**
+         * Those of them that were written now.
+         */copied: Int64, 
+        /**
+         * Bytes written.
+         */bytes: Int64, 
+        /**
+         * Files of the main mailbox that are damaged, and were not copied.
+         */damaged: Int64) {
+        self.files = files
+        self.copied = copied
+        self.bytes = bytes
+        self.damaged = damaged
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Replicated: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeReplicated: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Replicated {
+        return
+            try Replicated(
+                files: FfiConverterInt64.read(from: &buf), 
+                copied: FfiConverterInt64.read(from: &buf), 
+                bytes: FfiConverterInt64.read(from: &buf), 
+                damaged: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Replicated, into buf: inout [UInt8]) {
+        FfiConverterInt64.write(value.files, into: &buf)
+        FfiConverterInt64.write(value.copied, into: &buf)
+        FfiConverterInt64.write(value.bytes, into: &buf)
+        FfiConverterInt64.write(value.damaged, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplicated_lift(_ buf: RustBuffer) throws -> Replicated {
+    return try FfiConverterTypeReplicated.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeReplicated_lower(_ value: Replicated) -> RustBuffer {
+    return FfiConverterTypeReplicated.lower(value)
+}
+
+
+/**
+ * Where an S3 mailbox is, and who asks.
+ */
+public struct S3Options {
+    /**
+     * The bucket; it must exist.
+     */
+    public let bucket: String
+    /**
+     * What all keys begin with: a path within the bucket.
+     */
+    public let prefix: String
+    /**
+     * The `http` or `https` address of a compatible service: host and port; null: AWS.
+     */
+    public let endpoint: String?
+    /**
+     * The region.
+     */
+    public let region: String
+    /**
+     * Where the bucket stands in addresses; null: in the host on AWS, unless its name has dots, else in the path.
+     */
+    public let addressing: S3Addressing?
+    /**
+     * The access key.
+     */
+    public let accessKey: String
+    /**
+     * Its secret.
+     */
+    public let secretKey: String
+    /**
+     * The token that temporary keys come with.
+     */
+    public let sessionToken: String?
+    /**
+     * Certificate authorities to trust besides those of the platform, in PEM.
+     */
+    public let authorities: String?
+    /**
+     * How long to wait for an answer, or for the next part of a body. The answer to a large upload may take five times as
+     * long.
+     */
+    public let timeoutMs: Int64
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    public let uploads: PlatformUploads?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The bucket; it must exist.
+         */bucket: String, 
+        /**
+         * What all keys begin with: a path within the bucket.
+         */prefix: String = "", 
+        /**
+         * The `http` or `https` address of a compatible service: host and port; null: AWS.
+         */endpoint: String? = nil, 
+        /**
+         * The region.
+         */region: String = "us-east-1", 
+        /**
+         * Where the bucket stands in addresses; null: in the host on AWS, unless its name has dots, else in the path.
+         */addressing: S3Addressing? = nil, 
+        /**
+         * The access key.
+         */accessKey: String, 
+        /**
+         * Its secret.
+         */secretKey: String, 
+        /**
+         * The token that temporary keys come with.
+         */sessionToken: String? = nil, 
+        /**
+         * Certificate authorities to trust besides those of the platform, in PEM.
+         */authorities: String? = nil, 
+        /**
+         * How long to wait for an answer, or for the next part of a body. The answer to a large upload may take five times as
+         * long.
+         */timeoutMs: Int64 = Int64(30000), 
+        /**
+         * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+         */uploads: PlatformUploads? = nil) {
+        self.bucket = bucket
+        self.prefix = prefix
+        self.endpoint = endpoint
+        self.region = region
+        self.addressing = addressing
+        self.accessKey = accessKey
+        self.secretKey = secretKey
+        self.sessionToken = sessionToken
+        self.authorities = authorities
+        self.timeoutMs = timeoutMs
+        self.uploads = uploads
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension S3Options: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeS3Options: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> S3Options {
+        return
+            try S3Options(
+                bucket: FfiConverterString.read(from: &buf), 
+                prefix: FfiConverterString.read(from: &buf), 
+                endpoint: FfiConverterOptionString.read(from: &buf), 
+                region: FfiConverterString.read(from: &buf), 
+                addressing: FfiConverterOptionTypeS3Addressing.read(from: &buf), 
+                accessKey: FfiConverterString.read(from: &buf), 
+                secretKey: FfiConverterString.read(from: &buf), 
+                sessionToken: FfiConverterOptionString.read(from: &buf), 
+                authorities: FfiConverterOptionString.read(from: &buf), 
+                timeoutMs: FfiConverterInt64.read(from: &buf), 
+                uploads: FfiConverterOptionTypePlatformUploads.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: S3Options, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.bucket, into: &buf)
+        FfiConverterString.write(value.prefix, into: &buf)
+        FfiConverterOptionString.write(value.endpoint, into: &buf)
+        FfiConverterString.write(value.region, into: &buf)
+        FfiConverterOptionTypeS3Addressing.write(value.addressing, into: &buf)
+        FfiConverterString.write(value.accessKey, into: &buf)
+        FfiConverterString.write(value.secretKey, into: &buf)
+        FfiConverterOptionString.write(value.sessionToken, into: &buf)
+        FfiConverterOptionString.write(value.authorities, into: &buf)
+        FfiConverterInt64.write(value.timeoutMs, into: &buf)
+        FfiConverterOptionTypePlatformUploads.write(value.uploads, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeS3Options_lift(_ buf: RustBuffer) throws -> S3Options {
+    return try FfiConverterTypeS3Options.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeS3Options_lower(_ value: S3Options) -> RustBuffer {
+    return FfiConverterTypeS3Options.lower(value)
+}
+
+
+/**
  * A true picture of the database at one moment.
  */
 public struct Status: Equatable, Hashable {
@@ -9138,6 +12740,14 @@ public struct Status: Equatable, Hashable {
      */
     public let pendingProblems: [String]
     /**
+     * Files that wait to be uploaded, downloaded or deleted.
+     */
+    public let pendingFiles: Int64
+    /**
+     * Those of them that cannot succeed as they are; `file_transfers` says why.
+     */
+    public let failedFiles: Int64
+    /**
      * How much is in quarantine.
      */
     public let quarantined: Int64
@@ -9197,6 +12807,12 @@ public struct Status: Equatable, Hashable {
          * Why batches could not be published when it was last tried.
          */pendingProblems: [String], 
         /**
+         * Files that wait to be uploaded, downloaded or deleted.
+         */pendingFiles: Int64, 
+        /**
+         * Those of them that cannot succeed as they are; `file_transfers` says why.
+         */failedFiles: Int64, 
+        /**
          * How much is in quarantine.
          */quarantined: Int64, 
         /**
@@ -9220,6 +12836,8 @@ public struct Status: Equatable, Hashable {
         self.pendingCount = pendingCount
         self.pendingSinceMs = pendingSinceMs
         self.pendingProblems = pendingProblems
+        self.pendingFiles = pendingFiles
+        self.failedFiles = failedFiles
         self.quarantined = quarantined
         self.quarantinedItems = quarantinedItems
         self.lastSyncMs = lastSyncMs
@@ -9255,6 +12873,8 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
                 pendingCount: FfiConverterInt64.read(from: &buf), 
                 pendingSinceMs: FfiConverterOptionInt64.read(from: &buf), 
                 pendingProblems: FfiConverterSequenceString.read(from: &buf), 
+                pendingFiles: FfiConverterInt64.read(from: &buf), 
+                failedFiles: FfiConverterInt64.read(from: &buf), 
                 quarantined: FfiConverterInt64.read(from: &buf), 
                 quarantinedItems: FfiConverterSequenceTypeQuarantinedItem.read(from: &buf), 
                 lastSyncMs: FfiConverterOptionInt64.read(from: &buf)
@@ -9276,6 +12896,8 @@ public struct FfiConverterTypeStatus: FfiConverterRustBuffer {
         FfiConverterInt64.write(value.pendingCount, into: &buf)
         FfiConverterOptionInt64.write(value.pendingSinceMs, into: &buf)
         FfiConverterSequenceString.write(value.pendingProblems, into: &buf)
+        FfiConverterInt64.write(value.pendingFiles, into: &buf)
+        FfiConverterInt64.write(value.failedFiles, into: &buf)
         FfiConverterInt64.write(value.quarantined, into: &buf)
         FfiConverterSequenceTypeQuarantinedItem.write(value.quarantinedItems, into: &buf)
         FfiConverterOptionInt64.write(value.lastSyncMs, into: &buf)
@@ -9528,6 +13150,283 @@ public func FfiConverterTypeSupersededKey_lower(_ value: SupersededKey) -> RustB
 
 
 /**
+ * A small picture of an image, for lists.
+ */
+public struct Thumbnail: Equatable, Hashable {
+    /**
+     * `image/jpeg`, or `image/png` where something of it is transparent.
+     */
+    public let contentType: String
+    /**
+     * In pixels.
+     */
+    public let width: UInt32
+    /**
+     * In pixels.
+     */
+    public let height: UInt32
+    /**
+     * The encoded picture.
+     */
+    public let bytes: Data
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * `image/jpeg`, or `image/png` where something of it is transparent.
+         */contentType: String, 
+        /**
+         * In pixels.
+         */width: UInt32, 
+        /**
+         * In pixels.
+         */height: UInt32, 
+        /**
+         * The encoded picture.
+         */bytes: Data) {
+        self.contentType = contentType
+        self.width = width
+        self.height = height
+        self.bytes = bytes
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Thumbnail: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeThumbnail: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Thumbnail {
+        return
+            try Thumbnail(
+                contentType: FfiConverterString.read(from: &buf), 
+                width: FfiConverterUInt32.read(from: &buf), 
+                height: FfiConverterUInt32.read(from: &buf), 
+                bytes: FfiConverterData.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Thumbnail, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.contentType, into: &buf)
+        FfiConverterUInt32.write(value.width, into: &buf)
+        FfiConverterUInt32.write(value.height, into: &buf)
+        FfiConverterData.write(value.bytes, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeThumbnail_lift(_ buf: RustBuffer) throws -> Thumbnail {
+    return try FfiConverterTypeThumbnail.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeThumbnail_lower(_ value: Thumbnail) -> RustBuffer {
+    return FfiConverterTypeThumbnail.lower(value)
+}
+
+
+/**
+ * An upload that the platform is to carry.
+ */
+public struct UploadRequest: Equatable, Hashable {
+    /**
+     * Names the upload; no two have the same.
+     */
+    public let id: String
+    /**
+     * Method, such as `PUT`.
+     */
+    public let method: String
+    /**
+     * Where to; keep it out of logs.
+     */
+    public let url: String
+    /**
+     * Headers, credentials among them.
+     */
+    public let headers: [HttpHeader]
+    /**
+     * The path of the file that is the body. It stays as it is until the upload ends.
+     */
+    public let body: String
+    /**
+     * Its length in bytes.
+     */
+    public let len: Int64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Names the upload; no two have the same.
+         */id: String, 
+        /**
+         * Method, such as `PUT`.
+         */method: String, 
+        /**
+         * Where to; keep it out of logs.
+         */url: String, 
+        /**
+         * Headers, credentials among them.
+         */headers: [HttpHeader], 
+        /**
+         * The path of the file that is the body. It stays as it is until the upload ends.
+         */body: String, 
+        /**
+         * Its length in bytes.
+         */len: Int64) {
+        self.id = id
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.len = len
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension UploadRequest: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUploadRequest: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UploadRequest {
+        return
+            try UploadRequest(
+                id: FfiConverterString.read(from: &buf), 
+                method: FfiConverterString.read(from: &buf), 
+                url: FfiConverterString.read(from: &buf), 
+                headers: FfiConverterSequenceTypeHttpHeader.read(from: &buf), 
+                body: FfiConverterString.read(from: &buf), 
+                len: FfiConverterInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: UploadRequest, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.method, into: &buf)
+        FfiConverterString.write(value.url, into: &buf)
+        FfiConverterSequenceTypeHttpHeader.write(value.headers, into: &buf)
+        FfiConverterString.write(value.body, into: &buf)
+        FfiConverterInt64.write(value.len, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUploadRequest_lift(_ buf: RustBuffer) throws -> UploadRequest {
+    return try FfiConverterTypeUploadRequest.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUploadRequest_lower(_ value: UploadRequest) -> RustBuffer {
+    return FfiConverterTypeUploadRequest.lower(value)
+}
+
+
+/**
+ * What the server answered to an upload.
+ */
+public struct UploadResponse: Equatable, Hashable {
+    /**
+     * Status, 200 to 599.
+     */
+    public let status: UInt16
+    /**
+     * Headers; a name may come several times.
+     */
+    public let headers: [HttpHeader]
+    /**
+     * Body, up to 1 MiB.
+     */
+    public let body: Data
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Status, 200 to 599.
+         */status: UInt16, 
+        /**
+         * Headers; a name may come several times.
+         */headers: [HttpHeader], 
+        /**
+         * Body, up to 1 MiB.
+         */body: Data) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension UploadResponse: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeUploadResponse: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UploadResponse {
+        return
+            try UploadResponse(
+                status: FfiConverterUInt16.read(from: &buf), 
+                headers: FfiConverterSequenceTypeHttpHeader.read(from: &buf), 
+                body: FfiConverterData.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: UploadResponse, into buf: inout [UInt8]) {
+        FfiConverterUInt16.write(value.status, into: &buf)
+        FfiConverterSequenceTypeHttpHeader.write(value.headers, into: &buf)
+        FfiConverterData.write(value.body, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUploadResponse_lift(_ buf: RustBuffer) throws -> UploadResponse {
+    return try FfiConverterTypeUploadResponse.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeUploadResponse_lower(_ value: UploadResponse) -> RustBuffer {
+    return FfiConverterTypeUploadResponse.lower(value)
+}
+
+
+/**
  * Where a WebDAV mailbox is, and who asks.
  */
 public struct WebDavOptions {
@@ -9544,6 +13443,10 @@ public struct WebDavOptions {
      */
     public let password: String?
     /**
+     * Whether the server's challenges are answered with user and password (RFC 7616), in place of sending them.
+     */
+    public let digest: Bool
+    /**
      * A bearer token.
      */
     public let token: String?
@@ -9559,6 +13462,10 @@ public struct WebDavOptions {
      * How long to wait for an answer, or for the next part of a body.
      */
     public let timeoutMs: Int64
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    public let uploads: PlatformUploads?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -9573,6 +13480,9 @@ public struct WebDavOptions {
          * The password, or the app password that many services want here.
          */password: String? = nil, 
         /**
+         * Whether the server's challenges are answered with user and password (RFC 7616), in place of sending them.
+         */digest: Bool = false, 
+        /**
          * A bearer token.
          */token: String? = nil, 
         /**
@@ -9583,14 +13493,19 @@ public struct WebDavOptions {
          */authorities: String? = nil, 
         /**
          * How long to wait for an answer, or for the next part of a body.
-         */timeoutMs: Int64 = Int64(30000)) {
+         */timeoutMs: Int64 = Int64(30000), 
+        /**
+         * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+         */uploads: PlatformUploads? = nil) {
         self.url = url
         self.user = user
         self.password = password
+        self.digest = digest
         self.token = token
         self.tokenProvider = tokenProvider
         self.authorities = authorities
         self.timeoutMs = timeoutMs
+        self.uploads = uploads
     }
 
     
@@ -9612,10 +13527,12 @@ public struct FfiConverterTypeWebDavOptions: FfiConverterRustBuffer {
                 url: FfiConverterString.read(from: &buf), 
                 user: FfiConverterOptionString.read(from: &buf), 
                 password: FfiConverterOptionString.read(from: &buf), 
+                digest: FfiConverterBool.read(from: &buf), 
                 token: FfiConverterOptionString.read(from: &buf), 
                 tokenProvider: FfiConverterOptionTypeTokenProvider.read(from: &buf), 
                 authorities: FfiConverterOptionString.read(from: &buf), 
-                timeoutMs: FfiConverterInt64.read(from: &buf)
+                timeoutMs: FfiConverterInt64.read(from: &buf), 
+                uploads: FfiConverterOptionTypePlatformUploads.read(from: &buf)
         )
     }
 
@@ -9623,10 +13540,12 @@ public struct FfiConverterTypeWebDavOptions: FfiConverterRustBuffer {
         FfiConverterString.write(value.url, into: &buf)
         FfiConverterOptionString.write(value.user, into: &buf)
         FfiConverterOptionString.write(value.password, into: &buf)
+        FfiConverterBool.write(value.digest, into: &buf)
         FfiConverterOptionString.write(value.token, into: &buf)
         FfiConverterOptionTypeTokenProvider.write(value.tokenProvider, into: &buf)
         FfiConverterOptionString.write(value.authorities, into: &buf)
         FfiConverterInt64.write(value.timeoutMs, into: &buf)
+        FfiConverterOptionTypePlatformUploads.write(value.uploads, into: &buf)
     }
 }
 
@@ -10354,6 +14273,47 @@ public enum Event: Equatable, Hashable {
     case pairingReceived(intent: PairingIntent
     )
     /**
+     * A file or what is to be done about it is in another state; both are null where nothing is to be done.
+     */
+    case fileState(path: String, isHere: Bool, kind: TransferKind?, state: TransferState?
+    )
+    /**
+     * The transfer of a file moves on, told at most four times a second.
+     */
+    case fileProgress(path: String, bytes: Int64, bytesTotal: Int64?
+    )
+    /**
+     * The transfer of a file failed. It is tried again after the wait, or not at all as it is.
+     */
+    case fileError(path: String, code: String, reason: String, retryInMs: Int64?
+    )
+    /**
+     * A replica is being brought up to date, told at most four times a second.
+     */
+    case replicaProgress(replica: String, files: Int64, filesTotal: Int64, bytes: Int64
+    )
+    /**
+     * A replica was brought up to date: it has so many files, and so many of them were written now.
+     */
+    case replicaComplete(replica: String, files: Int64, copied: Int64, bytes: Int64
+    )
+    /**
+     * A replica could not be written to; the main mailbox is not concerned. What it lacks is caught up after the wait, or
+     * with the next exchange where there is none.
+     */
+    case replicaError(replica: String, code: String, reason: String, retryable: Bool, retryInMs: Int64?
+    )
+    /**
+     * An export moves on, told at most four times a second.
+     */
+    case exportProgress(rows: Int64, files: Int64, bytes: Int64
+    )
+    /**
+     * An import moves on, told at most four times a second.
+     */
+    case importProgress(rows: Int64, files: Int64, bytes: Int64
+    )
+    /**
      * Anything else: the name and the whole event as JSON.
      */
     case other(name: String, json: String
@@ -10494,7 +14454,31 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
         case 40: return .pairingReceived(intent: try FfiConverterTypePairingIntent.read(from: &buf)
         )
         
-        case 41: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
+        case 41: return .fileState(path: try FfiConverterString.read(from: &buf), isHere: try FfiConverterBool.read(from: &buf), kind: try FfiConverterOptionTypeTransferKind.read(from: &buf), state: try FfiConverterOptionTypeTransferState.read(from: &buf)
+        )
+        
+        case 42: return .fileProgress(path: try FfiConverterString.read(from: &buf), bytes: try FfiConverterInt64.read(from: &buf), bytesTotal: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 43: return .fileError(path: try FfiConverterString.read(from: &buf), code: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf), retryInMs: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 44: return .replicaProgress(replica: try FfiConverterString.read(from: &buf), files: try FfiConverterInt64.read(from: &buf), filesTotal: try FfiConverterInt64.read(from: &buf), bytes: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 45: return .replicaComplete(replica: try FfiConverterString.read(from: &buf), files: try FfiConverterInt64.read(from: &buf), copied: try FfiConverterInt64.read(from: &buf), bytes: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 46: return .replicaError(replica: try FfiConverterString.read(from: &buf), code: try FfiConverterString.read(from: &buf), reason: try FfiConverterString.read(from: &buf), retryable: try FfiConverterBool.read(from: &buf), retryInMs: try FfiConverterOptionInt64.read(from: &buf)
+        )
+        
+        case 47: return .exportProgress(rows: try FfiConverterInt64.read(from: &buf), files: try FfiConverterInt64.read(from: &buf), bytes: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 48: return .importProgress(rows: try FfiConverterInt64.read(from: &buf), files: try FfiConverterInt64.read(from: &buf), bytes: try FfiConverterInt64.read(from: &buf)
+        )
+        
+        case 49: return .other(name: try FfiConverterString.read(from: &buf), json: try FfiConverterString.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -10741,8 +14725,70 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
             FfiConverterTypePairingIntent.write(intent, into: &buf)
             
         
-        case let .other(name,json):
+        case let .fileState(path,isHere,kind,state):
             writeInt(&buf, Int32(41))
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterBool.write(isHere, into: &buf)
+            FfiConverterOptionTypeTransferKind.write(kind, into: &buf)
+            FfiConverterOptionTypeTransferState.write(state, into: &buf)
+            
+        
+        case let .fileProgress(path,bytes,bytesTotal):
+            writeInt(&buf, Int32(42))
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterInt64.write(bytes, into: &buf)
+            FfiConverterOptionInt64.write(bytesTotal, into: &buf)
+            
+        
+        case let .fileError(path,code,reason,retryInMs):
+            writeInt(&buf, Int32(43))
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+            FfiConverterOptionInt64.write(retryInMs, into: &buf)
+            
+        
+        case let .replicaProgress(replica,files,filesTotal,bytes):
+            writeInt(&buf, Int32(44))
+            FfiConverterString.write(replica, into: &buf)
+            FfiConverterInt64.write(files, into: &buf)
+            FfiConverterInt64.write(filesTotal, into: &buf)
+            FfiConverterInt64.write(bytes, into: &buf)
+            
+        
+        case let .replicaComplete(replica,files,copied,bytes):
+            writeInt(&buf, Int32(45))
+            FfiConverterString.write(replica, into: &buf)
+            FfiConverterInt64.write(files, into: &buf)
+            FfiConverterInt64.write(copied, into: &buf)
+            FfiConverterInt64.write(bytes, into: &buf)
+            
+        
+        case let .replicaError(replica,code,reason,retryable,retryInMs):
+            writeInt(&buf, Int32(46))
+            FfiConverterString.write(replica, into: &buf)
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+            FfiConverterBool.write(retryable, into: &buf)
+            FfiConverterOptionInt64.write(retryInMs, into: &buf)
+            
+        
+        case let .exportProgress(rows,files,bytes):
+            writeInt(&buf, Int32(47))
+            FfiConverterInt64.write(rows, into: &buf)
+            FfiConverterInt64.write(files, into: &buf)
+            FfiConverterInt64.write(bytes, into: &buf)
+            
+        
+        case let .importProgress(rows,files,bytes):
+            writeInt(&buf, Int32(48))
+            FfiConverterInt64.write(rows, into: &buf)
+            FfiConverterInt64.write(files, into: &buf)
+            FfiConverterInt64.write(bytes, into: &buf)
+            
+        
+        case let .other(name,json):
+            writeInt(&buf, Int32(49))
             FfiConverterString.write(name, into: &buf)
             FfiConverterString.write(json, into: &buf)
             
@@ -10763,6 +14809,94 @@ public func FfiConverterTypeEvent_lift(_ buf: RustBuffer) throws -> Event {
 #endif
 public func FfiConverterTypeEvent_lower(_ value: Event) -> RustBuffer {
     return FfiConverterTypeEvent.lower(value)
+}
+
+
+
+/**
+ * How an export is written.
+ */
+
+public enum ExportFormat: Equatable, Hashable {
+    
+    /**
+     * A folder with readable files, for its owner's eyes only. Nothing in it is encrypted.
+     */
+    case folder
+    /**
+     * One file, encrypted under a key of this passphrase. Any text; a long one, since whoever has the file can guess.
+     */
+    case archive(passphrase: String
+    )
+    /**
+     * One file, encrypted under the key of the mesh: who has the mesh's passphrase reads it.
+     */
+    case meshArchive
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ExportFormat: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeExportFormat: FfiConverterRustBuffer {
+    typealias SwiftType = ExportFormat
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ExportFormat {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .folder
+        
+        case 2: return .archive(passphrase: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 3: return .meshArchive
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ExportFormat, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .folder:
+            writeInt(&buf, Int32(1))
+        
+        
+        case let .archive(passphrase):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(passphrase, into: &buf)
+            
+        
+        case .meshArchive:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExportFormat_lift(_ buf: RustBuffer) throws -> ExportFormat {
+    return try FfiConverterTypeExportFormat.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeExportFormat_lower(_ value: ExportFormat) -> RustBuffer {
+    return FfiConverterTypeExportFormat.lower(value)
 }
 
 
@@ -10801,7 +14935,8 @@ enum Failure: Swift.Error, Equatable, Hashable {
     )
     /**
      * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
-     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`.
+     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, `FILE_NOT_FOUND`, `FILE_INTEGRITY`, `EXPORT_INVALID`,
+     * `EXPORT_NEWER`.
      */
     case Rejected(code: String, reason: String, retryable: Bool
     )
@@ -10953,6 +15088,257 @@ public func FfiConverterTypeFailure_lift(_ buf: RustBuffer) throws -> Failure {
 public func FfiConverterTypeFailure_lower(_ value: Failure) -> RustBuffer {
     return FfiConverterTypeFailure.lower(value)
 }
+
+
+/**
+ * How durable files lie in a mailbox.
+ */
+
+public enum FileForm: Equatable, Hashable {
+    
+    /**
+     * Under the path of the app: the mailbox sees paths and, on WebDAV, media types, and a swap of two files is told only
+     * by whoever knows the digest.
+     */
+    case plain
+    /**
+     * Under a hidden name, with digest, media type and path inside: a swap is always told.
+     */
+    case hashed
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FileForm: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileForm: FfiConverterRustBuffer {
+    typealias SwiftType = FileForm
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileForm {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .plain
+        
+        case 2: return .hashed
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FileForm, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .plain:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .hashed:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileForm_lift(_ buf: RustBuffer) throws -> FileForm {
+    return try FfiConverterTypeFileForm.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileForm_lower(_ value: FileForm) -> RustBuffer {
+    return FfiConverterTypeFileForm.lower(value)
+}
+
+
+
+/**
+ * Where the content of a file comes from. It is read once, in bounded memory.
+ */
+
+public enum FileSource {
+    
+    /**
+     * Memory.
+     */
+    case bytes(content: Data
+    )
+    /**
+     * A file of this device, which may change or go afterwards.
+     */
+    case path(path: String
+    )
+    /**
+     * Anything that the app can read, piece by piece.
+     */
+    case input(input: FileInput
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FileSource: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFileSource: FfiConverterRustBuffer {
+    typealias SwiftType = FileSource
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FileSource {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .bytes(content: try FfiConverterData.read(from: &buf)
+        )
+        
+        case 2: return .path(path: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 3: return .input(input: try FfiConverterTypeFileInput.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FileSource, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .bytes(content):
+            writeInt(&buf, Int32(1))
+            FfiConverterData.write(content, into: &buf)
+            
+        
+        case let .path(path):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(path, into: &buf)
+            
+        
+        case let .input(input):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeFileInput.write(input, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileSource_lift(_ buf: RustBuffer) throws -> FileSource {
+    return try FfiConverterTypeFileSource.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFileSource_lower(_ value: FileSource) -> RustBuffer {
+    return FfiConverterTypeFileSource.lower(value)
+}
+
+
+
+/**
+ * Where an image comes from.
+ */
+
+public enum ImageSource {
+    
+    /**
+     * What any file can come from.
+     */
+    case file(source: FileSource
+    )
+    /**
+     * A data URL, or else the text of an SVG.
+     */
+    case text(text: String
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ImageSource: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeImageSource: FfiConverterRustBuffer {
+    typealias SwiftType = ImageSource
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ImageSource {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .file(source: try FfiConverterTypeFileSource.read(from: &buf)
+        )
+        
+        case 2: return .text(text: try FfiConverterString.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ImageSource, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case let .file(source):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeFileSource.write(source, into: &buf)
+            
+        
+        case let .text(text):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(text, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageSource_lift(_ buf: RustBuffer) throws -> ImageSource {
+    return try FfiConverterTypeImageSource.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeImageSource_lower(_ value: ImageSource) -> RustBuffer {
+    return FfiConverterTypeImageSource.lower(value)
+}
+
 
 
 /**
@@ -11727,6 +16113,81 @@ public func FfiConverterTypePublish_lower(_ value: Publish) -> RustBuffer {
 
 
 /**
+ * Where a bucket stands in an address.
+ */
+
+public enum S3Addressing: Equatable, Hashable {
+    
+    /**
+     * `https://host/bucket/key`, which most compatible services want.
+     */
+    case path
+    /**
+     * `https://bucket.host/key`, which AWS wants.
+     */
+    case virtualHost
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension S3Addressing: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeS3Addressing: FfiConverterRustBuffer {
+    typealias SwiftType = S3Addressing
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> S3Addressing {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .path
+        
+        case 2: return .virtualHost
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: S3Addressing, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .path:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .virtualHost:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeS3Addressing_lift(_ buf: RustBuffer) throws -> S3Addressing {
+    return try FfiConverterTypeS3Addressing.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeS3Addressing_lower(_ value: S3Addressing) -> RustBuffer {
+    return FfiConverterTypeS3Addressing.lower(value)
+}
+
+
+
+/**
  * What a device does whose app declares a greater schema version than the mesh.
  */
 
@@ -11882,6 +16343,186 @@ public func FfiConverterTypeSeverity_lift(_ buf: RustBuffer) throws -> Severity 
 #endif
 public func FfiConverterTypeSeverity_lower(_ value: Severity) -> RustBuffer {
     return FfiConverterTypeSeverity.lower(value)
+}
+
+
+
+/**
+ * What can be done about a file.
+ */
+
+public enum TransferKind: Equatable, Hashable {
+    
+    /**
+     * The mailbox is to get the content.
+     */
+    case upload
+    /**
+     * This device is to get the content.
+     */
+    case download
+    /**
+     * The mailbox is to lose the file.
+     */
+    case delete
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TransferKind: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTransferKind: FfiConverterRustBuffer {
+    typealias SwiftType = TransferKind
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TransferKind {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .upload
+        
+        case 2: return .download
+        
+        case 3: return .delete
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TransferKind, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .upload:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .download:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .delete:
+            writeInt(&buf, Int32(3))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTransferKind_lift(_ buf: RustBuffer) throws -> TransferKind {
+    return try FfiConverterTypeTransferKind.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTransferKind_lower(_ value: TransferKind) -> RustBuffer {
+    return FfiConverterTypeTransferKind.lower(value)
+}
+
+
+
+/**
+ * Where a transfer stands.
+ */
+
+public enum TransferState: Equatable, Hashable {
+    
+    /**
+     * It waits for its turn, for the mailbox, or for the next try.
+     */
+    case waiting
+    /**
+     * It is under way.
+     */
+    case running
+    /**
+     * It waits for `resume_file`.
+     */
+    case paused
+    /**
+     * Another try would end as the last one did. `resume_file` tries all the same.
+     */
+    case failed
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TransferState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTransferState: FfiConverterRustBuffer {
+    typealias SwiftType = TransferState
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TransferState {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .waiting
+        
+        case 2: return .running
+        
+        case 3: return .paused
+        
+        case 4: return .failed
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TransferState, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .waiting:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .running:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .paused:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .failed:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTransferState_lift(_ buf: RustBuffer) throws -> TransferState {
+    return try FfiConverterTypeTransferState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTransferState_lower(_ value: TransferState) -> RustBuffer {
+    return FfiConverterTypeTransferState.lower(value)
 }
 
 
@@ -12080,6 +16721,30 @@ fileprivate struct FfiConverterOptionTypeMailbox: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypePlatformUploads: FfiConverterRustBuffer {
+    typealias SwiftType = PlatformUploads?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypePlatformUploads.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypePlatformUploads.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeTokenProvider: FfiConverterRustBuffer {
     typealias SwiftType = TokenProvider?
 
@@ -12120,6 +16785,54 @@ fileprivate struct FfiConverterOptionTypeAutoCompaction: FfiConverterRustBuffer 
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeAutoCompaction.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeFileInfo: FfiConverterRustBuffer {
+    typealias SwiftType = FileInfo?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFileInfo.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFileInfo.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeFileTransfer: FfiConverterRustBuffer {
+    typealias SwiftType = FileTransfer?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFileTransfer.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFileTransfer.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -12296,6 +17009,126 @@ fileprivate struct FfiConverterOptionTypeStoredCredentials: FfiConverterRustBuff
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeFileForm: FfiConverterRustBuffer {
+    typealias SwiftType = FileForm?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFileForm.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFileForm.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeS3Addressing: FfiConverterRustBuffer {
+    typealias SwiftType = S3Addressing?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeS3Addressing.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeS3Addressing.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeTransferKind: FfiConverterRustBuffer {
+    typealias SwiftType = TransferKind?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeTransferKind.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeTransferKind.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeTransferState: FfiConverterRustBuffer {
+    typealias SwiftType = TransferState?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeTransferState.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeTransferState.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionSequenceTypeFileInfo: FfiConverterRustBuffer {
+    typealias SwiftType = [FileInfo]?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterSequenceTypeFileInfo.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterSequenceTypeFileInfo.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceUInt32: FfiConverterRustBuffer {
     typealias SwiftType = [UInt32]
 
@@ -12346,6 +17179,31 @@ fileprivate struct FfiConverterSequenceString: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeMailbox: FfiConverterRustBuffer {
+    typealias SwiftType = [Mailbox]
+
+    public static func write(_ value: [Mailbox], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeMailbox.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Mailbox] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Mailbox]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeMailbox.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeDevice: FfiConverterRustBuffer {
     typealias SwiftType = [Device]
 
@@ -12363,6 +17221,31 @@ fileprivate struct FfiConverterSequenceTypeDevice: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeDevice.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFileInfo: FfiConverterRustBuffer {
+    typealias SwiftType = [FileInfo]
+
+    public static func write(_ value: [FileInfo], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFileInfo.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FileInfo] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FileInfo]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFileInfo.read(from: &buf))
         }
         return seq
     }
@@ -12413,6 +17296,31 @@ fileprivate struct FfiConverterSequenceTypeFinding: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeFinding.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeHttpHeader: FfiConverterRustBuffer {
+    typealias SwiftType = [HttpHeader]
+
+    public static func write(_ value: [HttpHeader], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeHttpHeader.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [HttpHeader] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [HttpHeader]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeHttpHeader.read(from: &buf))
         }
         return seq
     }
@@ -12538,6 +17446,56 @@ fileprivate struct FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuff
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeQuarantinedItem.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeReplica: FfiConverterRustBuffer {
+    typealias SwiftType = [Replica]
+
+    public static func write(_ value: [Replica], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeReplica.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Replica] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Replica]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeReplica.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeReplicaState: FfiConverterRustBuffer {
+    typealias SwiftType = [ReplicaState]
+
+    public static func write(_ value: [ReplicaState], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeReplicaState.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ReplicaState] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ReplicaState]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeReplicaState.read(from: &buf))
         }
         return seq
     }
@@ -12870,6 +17828,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_batch_put() != 62883) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_batch_put_file() != 30765) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_batch_replace() != 44605) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -12918,6 +17879,39 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_eventlistener_on_events() != 52276) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_filecontent_bytes() != 21465) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filecontent_info() != 55715) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filecontent_reader() != 52919) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filecontent_save_to() != 42069) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_fileinput_read() != 13920) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filereader_read() != 59969) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filetransferwatch_cancel() != 20756) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_filetransferwatch_next() != 39870) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_imageurl_content_type() != 15351) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_imageurl_path() != 36795) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_imageurl_revoke() != 46608) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_app_name() != 33066) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -12925,6 +17919,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch() != 33948) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_cancel_file() != 3979) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials() != 29306) {
@@ -12943,6 +17940,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_connection_state() != 22433) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_delete_file() != 47212) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_device_id() != 32014) {
@@ -12966,22 +17966,52 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_dump() != 26337) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_evict_file() != 38438) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials() != 60444) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_export_to() != 47844) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_file_transfers() != 41300) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_flush() != 34301) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_get_file() != 6913) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_get_file_metadata() != 53179) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_get_image() != 31056) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_get_image_url() != 46150) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase() != 1667) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_get_thumbnail() != 6658) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials() != 570) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_import_from() != 48867) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics() != 8198) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_join() != 1904) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_list_files() != 58040) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_pair_join() != 59872) {
@@ -12993,10 +18023,22 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_pair_share() != 34119) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_pause_file() != 29407) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_pin_file() != 63737) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_poke() != 27836) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_pull() != 25076) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_put_file() != 11217) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_put_image() != 50279) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() != 48892) {
@@ -13011,6 +18053,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit() != 35646) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_replicas() != 14928) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_replicate() != 34385) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() != 47630) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -13021,6 +18069,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_resume() != 33544) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_resume_file() != 23810) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_retire_device() != 27425) {
@@ -13047,6 +18098,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_shutdown() != 29193) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_stage_file() != 63469) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_stage_image() != 31633) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_status() != 54080) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -13062,6 +18119,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_method_interocitor_sync() != 24299) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_sync_files() != 2009) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_sync_once() != 35073) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -13069,6 +18129,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_table_names() != 4085) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_unpin_file() != 49559) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_interocitor_watch_file_transfers() != 43260) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_interocitor_watch_status() != 30719) {
@@ -13084,6 +18150,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_logsink_log() != 64830) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_mailbox_check() != 55379) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_mailbox_kind() != 23791) {
@@ -13117,6 +18186,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url() != 10600) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_platformhttp_upload() != 54456) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_qrcode_modules() != 30097) {
@@ -13156,6 +18228,15 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_recoverykit_words() != 20603) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_stagedfile_digest() != 58217) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_stagedfile_path() != 13259) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_method_stagedfile_size() != 27025) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() != 40220) {
@@ -13227,19 +18308,31 @@ private let initializationResult: InitializationResult = {
     if (uniffi_interocitor_ffi_checksum_constructor_interocitor_open() != 30879) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_constructor_mailbox_cloudflare() != 6062) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_constructor_mailbox_custom() != 63209) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_constructor_mailbox_folder() != 18209) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_interocitor_ffi_checksum_constructor_mailbox_google_drive() != 46657) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_interocitor_ffi_checksum_constructor_mailbox_memory() != 57290) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_constructor_mailbox_s3() != 36309) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav() != 12669) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse() != 34804) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_interocitor_ffi_checksum_constructor_platformuploads_new() != 22027) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_interocitor_ffi_checksum_constructor_qrcode_new() != 62230) {
@@ -13252,8 +18345,10 @@ private let initializationResult: InitializationResult = {
     uniffiCallbackInitBiometricPrompt()
     uniffiCallbackInitCredentialStore()
     uniffiCallbackInitEventListener()
+    uniffiCallbackInitFileInput()
     uniffiCallbackInitLogSink()
     uniffiCallbackInitMergeFunction()
+    uniffiCallbackInitPlatformHttp()
     uniffiCallbackInitStorageAdapter()
     uniffiCallbackInitTokenProvider()
     return InitializationResult.ok

@@ -286,6 +286,13 @@ typedef void (*UniffiCallbackInterfaceEventListenerMethod0)(uint64_t, RustBuffer
     );
 
 #endif
+#ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_FILE_INPUT_METHOD0
+#define UNIFFI_FFIDEF_CALLBACK_INTERFACE_FILE_INPUT_METHOD0
+typedef void (*UniffiCallbackInterfaceFileInputMethod0)(uint64_t, uint32_t, RustBuffer* _Nonnull, 
+        RustCallStatus *_Nonnull uniffiCallStatus
+    );
+
+#endif
 #ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_LOG_SINK_METHOD0
 #define UNIFFI_FFIDEF_CALLBACK_INTERFACE_LOG_SINK_METHOD0
 typedef void (*UniffiCallbackInterfaceLogSinkMethod0)(uint64_t, RustBuffer, void* _Nonnull, 
@@ -297,6 +304,12 @@ typedef void (*UniffiCallbackInterfaceLogSinkMethod0)(uint64_t, RustBuffer, void
 #define UNIFFI_FFIDEF_CALLBACK_INTERFACE_MERGE_FUNCTION_METHOD0
 typedef void (*UniffiCallbackInterfaceMergeFunctionMethod0)(uint64_t, RustBuffer, RustBuffer* _Nonnull, 
         RustCallStatus *_Nonnull uniffiCallStatus
+    );
+
+#endif
+#ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_PLATFORM_HTTP_METHOD0
+#define UNIFFI_FFIDEF_CALLBACK_INTERFACE_PLATFORM_HTTP_METHOD0
+typedef void (*UniffiCallbackInterfacePlatformHttpMethod0)(uint64_t, RustBuffer, UniffiForeignFutureCompleteRustBuffer _Nonnull, uint64_t, UniffiForeignFutureDroppedCallbackStruct* _Nonnull
     );
 
 #endif
@@ -397,6 +410,15 @@ typedef struct UniffiVTableCallbackInterfaceEventListener {
 } UniffiVTableCallbackInterfaceEventListener;
 
 #endif
+#ifndef UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_FILE_INPUT
+#define UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_FILE_INPUT
+typedef struct UniffiVTableCallbackInterfaceFileInput {
+    UniffiCallbackInterfaceFree _Nonnull uniffiFree;
+    UniffiCallbackInterfaceClone _Nonnull uniffiClone;
+    UniffiCallbackInterfaceFileInputMethod0 _Nonnull read;
+} UniffiVTableCallbackInterfaceFileInput;
+
+#endif
 #ifndef UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_LOG_SINK
 #define UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_LOG_SINK
 typedef struct UniffiVTableCallbackInterfaceLogSink {
@@ -413,6 +435,15 @@ typedef struct UniffiVTableCallbackInterfaceMergeFunction {
     UniffiCallbackInterfaceClone _Nonnull uniffiClone;
     UniffiCallbackInterfaceMergeFunctionMethod0 _Nonnull merge;
 } UniffiVTableCallbackInterfaceMergeFunction;
+
+#endif
+#ifndef UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_PLATFORM_HTTP
+#define UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_PLATFORM_HTTP
+typedef struct UniffiVTableCallbackInterfacePlatformHttp {
+    UniffiCallbackInterfaceFree _Nonnull uniffiFree;
+    UniffiCallbackInterfaceClone _Nonnull uniffiClone;
+    UniffiCallbackInterfacePlatformHttpMethod0 _Nonnull upload;
+} UniffiVTableCallbackInterfacePlatformHttp;
 
 #endif
 #ifndef UNIFFI_FFIDEF_V_TABLE_CALLBACK_INTERFACE_STORAGE_ADAPTER
@@ -470,6 +501,11 @@ void uniffi_interocitor_ffi_fn_method_batch_delete(uint64_t ptr, RustBuffer tabl
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BATCH_PUT
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BATCH_PUT
 void uniffi_interocitor_ffi_fn_method_batch_put(uint64_t ptr, RustBuffer table, RustBuffer row_id, RustBuffer fields, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BATCH_PUT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BATCH_PUT_FILE
+void uniffi_interocitor_ffi_fn_method_batch_put_file(uint64_t ptr, uint64_t file, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_BATCH_REPLACE
@@ -623,6 +659,116 @@ void uniffi_interocitor_ffi_fn_init_callback_vtable_eventlistener(const UniffiVT
 void uniffi_interocitor_ffi_fn_method_eventlistener_on_events(uint64_t ptr, RustBuffer events, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILECONTENT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILECONTENT
+uint64_t uniffi_interocitor_ffi_fn_clone_filecontent(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILECONTENT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILECONTENT
+void uniffi_interocitor_ffi_fn_free_filecontent(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_BYTES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_BYTES
+uint64_t uniffi_interocitor_ffi_fn_method_filecontent_bytes(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_INFO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_INFO
+RustBuffer uniffi_interocitor_ffi_fn_method_filecontent_info(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_READER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_READER
+uint64_t uniffi_interocitor_ffi_fn_method_filecontent_reader(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_SAVE_TO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILECONTENT_SAVE_TO
+uint64_t uniffi_interocitor_ffi_fn_method_filecontent_save_to(uint64_t ptr, RustBuffer path, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILEINPUT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILEINPUT
+uint64_t uniffi_interocitor_ffi_fn_clone_fileinput(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILEINPUT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILEINPUT
+void uniffi_interocitor_ffi_fn_free_fileinput(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_INIT_CALLBACK_VTABLE_FILEINPUT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_INIT_CALLBACK_VTABLE_FILEINPUT
+void uniffi_interocitor_ffi_fn_init_callback_vtable_fileinput(const UniffiVTableCallbackInterfaceFileInput* _Nonnull vtable
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILEINPUT_READ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILEINPUT_READ
+RustBuffer uniffi_interocitor_ffi_fn_method_fileinput_read(uint64_t ptr, uint32_t limit, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILEREADER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILEREADER
+uint64_t uniffi_interocitor_ffi_fn_clone_filereader(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILEREADER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILEREADER
+void uniffi_interocitor_ffi_fn_free_filereader(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILEREADER_READ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILEREADER_READ
+uint64_t uniffi_interocitor_ffi_fn_method_filereader_read(uint64_t ptr, uint32_t limit
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILETRANSFERWATCH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_FILETRANSFERWATCH
+uint64_t uniffi_interocitor_ffi_fn_clone_filetransferwatch(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILETRANSFERWATCH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_FILETRANSFERWATCH
+void uniffi_interocitor_ffi_fn_free_filetransferwatch(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILETRANSFERWATCH_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILETRANSFERWATCH_CANCEL
+void uniffi_interocitor_ffi_fn_method_filetransferwatch_cancel(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILETRANSFERWATCH_NEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_FILETRANSFERWATCH_NEXT
+uint64_t uniffi_interocitor_ffi_fn_method_filetransferwatch_next(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_IMAGEURL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_IMAGEURL
+uint64_t uniffi_interocitor_ffi_fn_clone_imageurl(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_IMAGEURL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_IMAGEURL
+void uniffi_interocitor_ffi_fn_free_imageurl(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_CONTENT_TYPE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_CONTENT_TYPE
+RustBuffer uniffi_interocitor_ffi_fn_method_imageurl_content_type(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_PATH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_PATH
+RustBuffer uniffi_interocitor_ffi_fn_method_imageurl_path(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_REVOKE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_IMAGEURL_REVOKE
+void uniffi_interocitor_ffi_fn_method_imageurl_revoke(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_INTEROCITOR
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_INTEROCITOR
 uint64_t uniffi_interocitor_ffi_fn_clone_interocitor(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -653,6 +799,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_await_published(uint64_t p
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_begin_batch(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CANCEL_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CANCEL_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_cancel_file(uint64_t ptr, RustBuffer path
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CLEAR_CREDENTIALS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CLEAR_CREDENTIALS
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_clear_credentials(uint64_t ptr
@@ -681,6 +832,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_connected_stores(uint64_t 
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CONNECTION_STATE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_CONNECTION_STATE
 RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_connection_state(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DELETE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DELETE_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_delete_file(uint64_t ptr, RustBuffer path
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_DEVICE_ID
@@ -718,9 +874,24 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_doctor(uint64_t ptr, int8_
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_dump(uint64_t ptr
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EVICT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EVICT_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_evict_file(uint64_t ptr, RustBuffer path
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
 RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_TO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_EXPORT_TO
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_export_to(uint64_t ptr, RustBuffer path, RustBuffer format, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_FILE_TRANSFERS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_FILE_TRANSFERS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_file_transfers(uint64_t ptr
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_FLUSH
@@ -728,14 +899,44 @@ RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(uint6
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_flush(uint64_t ptr, RustBuffer cancel
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_get_file(uint64_t ptr, RustBuffer path, RustBuffer digest, int8_t prefers_cache, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_FILE_METADATA
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_FILE_METADATA
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_get_file_metadata(uint64_t ptr, RustBuffer path, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_IMAGE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_get_image(uint64_t ptr, RustBuffer path, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_IMAGE_URL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_IMAGE_URL
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_get_image_url(uint64_t ptr, RustBuffer path, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_PASSPHRASE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_PASSPHRASE
 RustBuffer uniffi_interocitor_ffi_fn_method_interocitor_get_passphrase(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_THUMBNAIL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_GET_THUMBNAIL
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_get_thumbnail(uint64_t ptr, RustBuffer path, uint32_t edge, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
 void uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(uint64_t ptr, RustBuffer json, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_FROM
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IMPORT_FROM
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_import_from(uint64_t ptr, RustBuffer path, RustBuffer passphrase, RustBuffer cancel
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_IS_SECURED_WITH_BIOMETRICS
@@ -746,6 +947,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_JOIN
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_join(uint64_t ptr, RustBuffer mesh, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_LIST_FILES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_LIST_FILES
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_list_files(uint64_t ptr, RustBuffer prefix, RustBuffer cancel
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAIR_JOIN
@@ -763,6 +969,16 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pair_scan(uint64_t ptr, ui
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pair_share(uint64_t ptr, RustBuffer options, RustBuffer cancel
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAUSE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PAUSE_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pause_file(uint64_t ptr, RustBuffer path
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PIN_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PIN_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pin_file(uint64_t ptr, RustBuffer path
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_POKE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_POKE
 void uniffi_interocitor_ffi_fn_method_interocitor_poke(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -771,6 +987,16 @@ void uniffi_interocitor_ffi_fn_method_interocitor_poke(uint64_t ptr, RustCallSta
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PULL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PULL
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_pull(uint64_t ptr, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PUT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PUT_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_put_file(uint64_t ptr, RustBuffer path, RustBuffer source, RustBuffer content_type, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PUT_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_PUT_IMAGE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_put_image(uint64_t ptr, RustBuffer path, RustBuffer source, RustBuffer content_type, RustBuffer cancel
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_QUARANTINED
@@ -793,6 +1019,16 @@ void uniffi_interocitor_ffi_fn_method_interocitor_recover(uint64_t ptr, RustBuff
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_REPLICAS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_REPLICAS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_replicas(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_REPLICATE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_REPLICATE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_replicate(uint64_t ptr, RustBuffer replica, int8_t verifies, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(uint64_t ptr, RustBuffer name
@@ -811,6 +1047,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_restore_with_biometrics(ui
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESUME
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESUME
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_resume(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESUME_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RESUME_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_resume_file(uint64_t ptr, RustBuffer path
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_RETIRE_DEVICE
@@ -853,6 +1094,16 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_set_remote_storage(uint64_
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_shutdown(uint64_t ptr
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STAGE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STAGE_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_stage_file(uint64_t ptr, RustBuffer path, RustBuffer source, RustBuffer content_type, RustBuffer cancel
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STAGE_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STAGE_IMAGE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_stage_image(uint64_t ptr, RustBuffer path, RustBuffer source, RustBuffer content_type, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STATUS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_STATUS
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_status(uint64_t ptr
@@ -878,6 +1129,11 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_suspend(uint64_t ptr
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_sync(uint64_t ptr, RustBuffer cancel
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SYNC_FILES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SYNC_FILES
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_sync_files(uint64_t ptr, RustBuffer cancel
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SYNC_ONCE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_SYNC_ONCE
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_sync_once(uint64_t ptr, int64_t deadline_ms, RustBuffer cancel
@@ -891,6 +1147,16 @@ uint64_t uniffi_interocitor_ffi_fn_method_interocitor_table(uint64_t ptr, RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_TABLE_NAMES
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_TABLE_NAMES
 uint64_t uniffi_interocitor_ffi_fn_method_interocitor_table_names(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_UNPIN_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_UNPIN_FILE
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_unpin_file(uint64_t ptr, RustBuffer path
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WATCH_FILE_TRANSFERS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WATCH_FILE_TRANSFERS
+uint64_t uniffi_interocitor_ffi_fn_method_interocitor_watch_file_transfers(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_INTEROCITOR_WATCH_STATUS
@@ -953,6 +1219,11 @@ uint64_t uniffi_interocitor_ffi_fn_clone_mailbox(uint64_t handle, RustCallStatus
 void uniffi_interocitor_ffi_fn_free_mailbox(uint64_t handle, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_CLOUDFLARE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_CLOUDFLARE
+uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_cloudflare(RustBuffer options, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_CUSTOM
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_CUSTOM
 uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_custom(uint64_t adapter, RustCallStatus *_Nonnull out_status
@@ -963,15 +1234,30 @@ uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_custom(uint64_t adapter, 
 uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_folder(RustBuffer path, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_GOOGLE_DRIVE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_GOOGLE_DRIVE
+uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_google_drive(RustBuffer options, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_MEMORY
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_MEMORY
 uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_memory(RustCallStatus *_Nonnull out_status
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_S3
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_S3
+uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_s3(RustBuffer options, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_WEBDAV
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_MAILBOX_WEBDAV
 uint64_t uniffi_interocitor_ffi_fn_constructor_mailbox_webdav(RustBuffer options, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_MAILBOX_CHECK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_MAILBOX_CHECK
+uint64_t uniffi_interocitor_ffi_fn_method_mailbox_check(uint64_t ptr, RustBuffer root, RustBuffer others, RustBuffer cancel
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_MAILBOX_KIND
@@ -1067,6 +1353,41 @@ RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_intent(uint64_t ptr, 
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_TO_URL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PAIRINGPAYLOAD_TO_URL
 RustBuffer uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(uint64_t ptr, RustBuffer base, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PLATFORMHTTP
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PLATFORMHTTP
+uint64_t uniffi_interocitor_ffi_fn_clone_platformhttp(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PLATFORMHTTP
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PLATFORMHTTP
+void uniffi_interocitor_ffi_fn_free_platformhttp(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_INIT_CALLBACK_VTABLE_PLATFORMHTTP
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_INIT_CALLBACK_VTABLE_PLATFORMHTTP
+void uniffi_interocitor_ffi_fn_init_callback_vtable_platformhttp(const UniffiVTableCallbackInterfacePlatformHttp* _Nonnull vtable
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PLATFORMHTTP_UPLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_PLATFORMHTTP_UPLOAD
+uint64_t uniffi_interocitor_ffi_fn_method_platformhttp_upload(uint64_t ptr, RustBuffer request
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PLATFORMUPLOADS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_PLATFORMUPLOADS
+uint64_t uniffi_interocitor_ffi_fn_clone_platformuploads(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PLATFORMUPLOADS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_PLATFORMUPLOADS
+void uniffi_interocitor_ffi_fn_free_platformuploads(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_PLATFORMUPLOADS_NEW
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CONSTRUCTOR_PLATFORMUPLOADS_NEW
+uint64_t uniffi_interocitor_ffi_fn_constructor_platformuploads_new(uint64_t http, RustBuffer folder, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_QRCODE
@@ -1172,6 +1493,31 @@ RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_text(uint64_t ptr, RustC
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_WORDS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_RECOVERYKIT_WORDS
 RustBuffer uniffi_interocitor_ffi_fn_method_recoverykit_words(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STAGEDFILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STAGEDFILE
+uint64_t uniffi_interocitor_ffi_fn_clone_stagedfile(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_STAGEDFILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_FREE_STAGEDFILE
+void uniffi_interocitor_ffi_fn_free_stagedfile(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_DIGEST
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_DIGEST
+RustBuffer uniffi_interocitor_ffi_fn_method_stagedfile_digest(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_PATH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_PATH
+RustBuffer uniffi_interocitor_ffi_fn_method_stagedfile_path(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_SIZE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_METHOD_STAGEDFILE_SIZE
+int64_t uniffi_interocitor_ffi_fn_method_stagedfile_size(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_FN_CLONE_STATUSWATCH
@@ -1711,6 +2057,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_batch_put(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BATCH_PUT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BATCH_PUT_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_batch_put_file(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BATCH_REPLACE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_BATCH_REPLACE
 uint16_t uniffi_interocitor_ffi_checksum_method_batch_replace(void
@@ -1807,6 +2159,72 @@ uint16_t uniffi_interocitor_ffi_checksum_method_eventlistener_on_events(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_BYTES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_BYTES
+uint16_t uniffi_interocitor_ffi_checksum_method_filecontent_bytes(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_INFO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_INFO
+uint16_t uniffi_interocitor_ffi_checksum_method_filecontent_info(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_READER
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_READER
+uint16_t uniffi_interocitor_ffi_checksum_method_filecontent_reader(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_SAVE_TO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILECONTENT_SAVE_TO
+uint16_t uniffi_interocitor_ffi_checksum_method_filecontent_save_to(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILEINPUT_READ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILEINPUT_READ
+uint16_t uniffi_interocitor_ffi_checksum_method_fileinput_read(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILEREADER_READ
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILEREADER_READ
+uint16_t uniffi_interocitor_ffi_checksum_method_filereader_read(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILETRANSFERWATCH_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILETRANSFERWATCH_CANCEL
+uint16_t uniffi_interocitor_ffi_checksum_method_filetransferwatch_cancel(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILETRANSFERWATCH_NEXT
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_FILETRANSFERWATCH_NEXT
+uint16_t uniffi_interocitor_ffi_checksum_method_filetransferwatch_next(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_CONTENT_TYPE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_CONTENT_TYPE
+uint16_t uniffi_interocitor_ffi_checksum_method_imageurl_content_type(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_PATH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_PATH
+uint16_t uniffi_interocitor_ffi_checksum_method_imageurl_path(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_REVOKE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_IMAGEURL_REVOKE
+uint16_t uniffi_interocitor_ffi_checksum_method_imageurl_revoke(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_APP_NAME
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_APP_NAME
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_app_name(void
@@ -1822,6 +2240,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_await_published(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_BEGIN_BATCH
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_BEGIN_BATCH
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_CANCEL_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_CANCEL_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_cancel_file(void
     
 );
 #endif
@@ -1858,6 +2282,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_connected_stores(voi
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_CONNECTION_STATE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_CONNECTION_STATE
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_connection_state(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DELETE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_DELETE_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_delete_file(void
     
 );
 #endif
@@ -1903,9 +2333,27 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_dump(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EVICT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EVICT_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_evict_file(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_CREDENTIALS
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_TO
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_EXPORT_TO
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_export_to(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_FILE_TRANSFERS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_FILE_TRANSFERS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_file_transfers(void
     
 );
 #endif
@@ -1915,15 +2363,51 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_flush(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_FILE_METADATA
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_FILE_METADATA
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_file_metadata(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_IMAGE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_image(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_IMAGE_URL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_IMAGE_URL
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_image_url(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_PASSPHRASE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_PASSPHRASE
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_THUMBNAIL
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_GET_THUMBNAIL
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_get_thumbnail(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_CREDENTIALS
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_FROM
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_IMPORT_FROM
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_import_from(void
     
 );
 #endif
@@ -1936,6 +2420,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biom
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_JOIN
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_join(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_LIST_FILES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_LIST_FILES
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_list_files(void
     
 );
 #endif
@@ -1957,6 +2447,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pair_share(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAUSE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PAUSE_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pause_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PIN_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PIN_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pin_file(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_POKE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_POKE
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_poke(void
@@ -1966,6 +2468,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_poke(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PULL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PULL
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_pull(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PUT_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PUT_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_put_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PUT_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_PUT_IMAGE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_put_image(void
     
 );
 #endif
@@ -1993,6 +2507,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_REPLICAS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_REPLICAS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_replicas(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_REPLICATE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_REPLICATE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_replicate(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESTORE_QUARANTINED
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined(void
@@ -2014,6 +2540,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometr
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESUME
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESUME
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_resume(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESUME_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_RESUME_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_resume_file(void
     
 );
 #endif
@@ -2065,6 +2597,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_shutdown(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STAGE_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STAGE_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_stage_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STAGE_IMAGE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STAGE_IMAGE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_stage_image(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STATUS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_STATUS
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_status(void
@@ -2095,6 +2639,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_sync(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SYNC_FILES
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SYNC_FILES
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_sync_files(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SYNC_ONCE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_SYNC_ONCE
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_sync_once(void
@@ -2110,6 +2660,18 @@ uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_table(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_TABLE_NAMES
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_TABLE_NAMES
 uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_table_names(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_UNPIN_FILE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_UNPIN_FILE
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_unpin_file(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WATCH_FILE_TRANSFERS
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_INTEROCITOR_WATCH_FILE_TRANSFERS
+uint16_t uniffi_interocitor_ffi_checksum_method_interocitor_watch_file_transfers(void
     
 );
 #endif
@@ -2140,6 +2702,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_livequery_next(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_LOGSINK_LOG
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_LOGSINK_LOG
 uint16_t uniffi_interocitor_ffi_checksum_method_logsink_log(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_MAILBOX_CHECK
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_MAILBOX_CHECK
+uint16_t uniffi_interocitor_ffi_checksum_method_mailbox_check(void
     
 );
 #endif
@@ -2206,6 +2774,12 @@ uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_intent(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_TO_URL
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PAIRINGPAYLOAD_TO_URL
 uint16_t uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PLATFORMHTTP_UPLOAD
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_PLATFORMHTTP_UPLOAD
+uint16_t uniffi_interocitor_ffi_checksum_method_platformhttp_upload(void
     
 );
 #endif
@@ -2284,6 +2858,24 @@ uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_text(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_WORDS
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_RECOVERYKIT_WORDS
 uint16_t uniffi_interocitor_ffi_checksum_method_recoverykit_words(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_DIGEST
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_DIGEST
+uint16_t uniffi_interocitor_ffi_checksum_method_stagedfile_digest(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_PATH
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_PATH
+uint16_t uniffi_interocitor_ffi_checksum_method_stagedfile_path(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_SIZE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_METHOD_STAGEDFILE_SIZE
+uint16_t uniffi_interocitor_ffi_checksum_method_stagedfile_size(void
     
 );
 #endif
@@ -2425,6 +3017,12 @@ uint16_t uniffi_interocitor_ffi_checksum_constructor_interocitor_open(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_CLOUDFLARE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_CLOUDFLARE
+uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_cloudflare(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_CUSTOM
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_CUSTOM
 uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_custom(void
@@ -2437,9 +3035,21 @@ uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_folder(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_GOOGLE_DRIVE
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_GOOGLE_DRIVE
+uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_google_drive(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_MEMORY
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_MEMORY
 uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_memory(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_S3
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_MAILBOX_S3
+uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_s3(void
     
 );
 #endif
@@ -2452,6 +3062,12 @@ uint16_t uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
 #define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PAIRINGPAYLOAD_PARSE
 uint16_t uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PLATFORMUPLOADS_NEW
+#define UNIFFI_FFIDEF_UNIFFI_INTEROCITOR_FFI_CHECKSUM_CONSTRUCTOR_PLATFORMUPLOADS_NEW
+uint16_t uniffi_interocitor_ffi_checksum_constructor_platformuploads_new(void
     
 );
 #endif

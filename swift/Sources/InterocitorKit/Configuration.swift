@@ -67,6 +67,15 @@ public struct Configuration: Sendable {
   public var autoSync = true
   /// When a database that syncs by itself compacts, too; nil: never.
   public var autoCompact: AutoCompaction? = AutoCompaction()
+  /// How durable files are written into the mailbox; nil: as the mesh does already. Both forms are read.
+  public var fileForm: FileForm?
+  /// The longest durable file, in bytes.
+  public var maxFileBytes = 5_000_000_000
+  /// How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted.
+  public var fileCacheBytes = 256 * 1024 * 1024
+  /// Further mailboxes that are written to and never read for merging. Handles and processes that share a store configure the
+  /// same ones.
+  public var replicas: [Replica] = []
 
   /// A configuration with the defaults; set what is to be different.
   public init(appName: String, store: Store, remotePath: String? = nil, passphrase: String? = nil) {
@@ -223,7 +232,9 @@ extension Configuration {
       batchWindowMs: batchWindow.milliseconds, flushDebounceMs: flushDebounce.milliseconds,
       flushThreshold: flushThreshold, pollIntervalMs: pollInterval.milliseconds,
       connectStageTimeoutMs: connectStageTimeout.milliseconds, autoSync: autoSync,
-      autoCompact: try AutoCompaction.engine(autoCompact))
+      autoCompact: try AutoCompaction.engine(autoCompact), fileForm: fileForm?.engine,
+      maxFileBytes: Int64(maxFileBytes), fileCacheBytes: Int64(fileCacheBytes),
+      replicas: replicas.map(\.engine))
   }
 }
 

@@ -88,6 +88,23 @@ public enum Event: Hashable, Sendable {
   case pairingSent(intent: PairingIntent)
   /// The device that wanted the credential has it: both are done.
   case pairingReceived(intent: PairingIntent)
+  /// A file or what is to be done about it is in another state; both are nil where nothing is to be done.
+  case fileState(path: String, isHere: Bool, kind: FileTransfer.Kind?, state: FileTransfer.State?)
+  /// The transfer of a file moves on, told at most four times a second.
+  case fileProgress(path: String, bytes: Int, bytesTotal: Int?)
+  /// The transfer of a file failed. It is tried again after the wait, or not at all as it is.
+  case fileError(path: String, code: InterocitorError.Code, reason: String, retryIn: Duration?)
+  /// A replica is being brought up to date, told at most four times a second.
+  case replicaProgress(replica: String, files: Int, filesTotal: Int, bytes: Int)
+  /// A replica was brought up to date: it has so many files, and so many of them were written now.
+  case replicaComplete(replica: String, files: Int, copied: Int, bytes: Int)
+  /// A replica could not be written to; the main mailbox is not concerned. What it lacks is caught up after the wait, or
+  /// with the next exchange where there is none.
+  case replicaError(replica: String, code: InterocitorError.Code, reason: String, isRetryable: Bool, retryIn: Duration?)
+  /// An export moves on, told at most four times a second.
+  case exportProgress(rows: Int, files: Int, bytes: Int)
+  /// An import moves on, told at most four times a second.
+  case importProgress(rows: Int, files: Int, bytes: Int)
   /// Anything else: the name and the whole event as JSON.
   case other(name: String, json: String)
 }
@@ -173,6 +190,26 @@ extension Event {
       case .pairingScanned(let intent): .pairingScanned(intent: PairingIntent(intent))
       case .pairingSent(let intent): .pairingSent(intent: PairingIntent(intent))
       case .pairingReceived(let intent): .pairingReceived(intent: PairingIntent(intent))
+      case .fileState(let path, let isHere, let kind, let state):
+        .fileState(
+          path: path, isHere: isHere, kind: kind.map(FileTransfer.Kind.init), state: state.map(FileTransfer.State.init))
+      case .fileProgress(let path, let bytes, let bytesTotal):
+        .fileProgress(path: path, bytes: Int(bytes), bytesTotal: bytesTotal.map { Int($0) })
+      case .fileError(let path, let code, let reason, let retryInMs):
+        .fileError(
+          path: path, code: .init(rawValue: code), reason: reason, retryIn: retryInMs.map { .milliseconds($0) })
+      case .replicaProgress(let replica, let files, let filesTotal, let bytes):
+        .replicaProgress(replica: replica, files: Int(files), filesTotal: Int(filesTotal), bytes: Int(bytes))
+      case .replicaComplete(let replica, let files, let copied, let bytes):
+        .replicaComplete(replica: replica, files: Int(files), copied: Int(copied), bytes: Int(bytes))
+      case .replicaError(let replica, let code, let reason, let retryable, let retryInMs):
+        .replicaError(
+          replica: replica, code: .init(rawValue: code), reason: reason, isRetryable: retryable,
+          retryIn: retryInMs.map { .milliseconds($0) })
+      case .exportProgress(let rows, let files, let bytes):
+        .exportProgress(rows: Int(rows), files: Int(files), bytes: Int(bytes))
+      case .importProgress(let rows, let files, let bytes):
+        .importProgress(rows: Int(rows), files: Int(files), bytes: Int(bytes))
       case .other(let name, let json):
         .other(name: name, json: json)
       }

@@ -173,8 +173,9 @@ public final class Interocitor: Sendable {
 
   // MARK: living in an app
 
-  /// Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-  /// collapse. Does nothing where the database does not sync by itself, or is not connected.
+  /// Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+  /// become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+  /// does not sync by itself, or is not connected.
   public func poke() { engine.poke() }
 
   /// Tells whether the device has a network. Without one nothing is tried in the background and the state is

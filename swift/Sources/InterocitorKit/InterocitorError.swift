@@ -135,7 +135,7 @@ extension InterocitorError.Code {
   public static let uniqueViolation = Self(rawValue: "UNIQUE_VIOLATION")
   /// Something given is unusable.
   public static let invalidArgument = Self(rawValue: "INVALID_ARGUMENT")
-  /// Something read does not fit: a row into the app's type, or a file of the mailbox.
+  /// Something read does not fit: a row into the app's type, a file of the mailbox, or what is no image that can be decoded.
   public static let decode = Self(rawValue: "DECODE")
   /// The keychain cannot be used now.
   public static let credentialsUnavailable = Self(rawValue: "CREDENTIALS_UNAVAILABLE")
@@ -155,6 +155,14 @@ extension InterocitorError.Code {
   public static let pairingRejected = Self(rawValue: "PAIRING_REJECTED")
   /// The other device did not do its part of a pairing in time.
   public static let pairingTimeout = Self(rawValue: "PAIRING_TIMEOUT")
+  /// There is no durable file under this path.
+  public static let fileNotFound = Self(rawValue: "FILE_NOT_FOUND")
+  /// A durable file is not what it should be; nothing of it was given out.
+  public static let fileIntegrity = Self(rawValue: "FILE_INTEGRITY")
+  /// What was to be imported is no export, or not whole; nothing was changed.
+  public static let exportInvalid = Self(rawValue: "EXPORT_INVALID")
+  /// What was to be imported was written by a newer version; nothing was changed.
+  public static let exportNewer = Self(rawValue: "EXPORT_NEWER")
   /// The user dismissed a prompt.
   public static let userCancelled = Self(rawValue: "USER_CANCELLED")
   /// The database is suspended: resume it first.

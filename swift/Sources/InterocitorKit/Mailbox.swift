@@ -14,20 +14,23 @@ public struct Mailbox: Sendable {
   /// Memory, for tests and previews. Every copy shows the same files.
   public static func memory() -> Mailbox { Mailbox(engine: .memory()) }
 
-  /// A WebDAV server: the address of a collection, which must exist.
+  /// A WebDAV server: the address of a collection, which must exist. With `uploads`, large files go on while the app is
+  /// frozen.
   public static func webDAV(
-    _ url: URL, access: WebDAVAccess = .none, authorities: String? = nil, timeout: Duration = .seconds(30)
+    _ url: URL, access: WebDAVAccess = .none, authorities: String? = nil, timeout: Duration = .seconds(30),
+    uploads: PlatformUploads? = nil
   ) throws -> Mailbox {
     var (user, password, token, provider): (String?, String?, String?, TokenBridge?) = (nil, nil, nil, nil)
     switch access.kind {
     case .none: break
-    case .password(let name, let secret): (user, password) = (name, secret)
+    case .password(let name, let secret), .digest(let name, let secret): (user, password) = (name, secret)
     case .token(let secret): token = secret
     case .provider(let tokens): provider = TokenBridge(tokens)
     }
+    let isDigest = if case .digest = access.kind { true } else { false }
     let options = WebDavOptions(
-      url: url.absoluteString, user: user, password: password, token: token, tokenProvider: provider,
-      authorities: authorities, timeoutMs: timeout.milliseconds)
+      url: url.absoluteString, user: user, password: password, digest: isDigest, token: token, tokenProvider: provider,
+      authorities: authorities, timeoutMs: timeout.milliseconds, uploads: uploads?.engine)
     return Mailbox(engine: try InterocitorKit.engine { try .webdav(options: options) })
   }
 
@@ -36,8 +39,20 @@ public struct Mailbox: Sendable {
     Mailbox(engine: .custom(adapter: AdapterBridge(adapter)))
   }
 
-  /// `folder`, `memory`, `webdav` or `custom`.
+  /// `folder`, `memory`, `webdav`, `s3`, `gdrive`, `cloudflare` or `custom`.
   public var kind: String { engine.kind() }
+
+  /// Puts the mailbox through the conformance suite of the engine: what every one must do, and what this one says that
+  /// it can do. For the tests of an app that has a ``StorageAdapter`` of its own; the error names the check that was not
+  /// passed, and what came of it.
+  ///
+  /// - Parameters:
+  ///   - root: everything happens in folders below it. It must be missing or empty.
+  ///   - others: further clients of the same remote, as other devices have them, which race with this one. Without any
+  ///     it races with itself.
+  public func check(in root: String = "/conformance", beside others: [Mailbox] = []) async throws {
+    try await cancellable { try await self.engine.check(root: root, others: others.map(\.engine), cancel: $0) }
+  }
 }
 
 /// Who asks a WebDAV server.
@@ -45,6 +60,7 @@ public struct WebDAVAccess: Sendable {
   enum Kind: Sendable {
     case none
     case password(String, String)
+    case digest(String, String)
     case token(String)
     case provider(any TokenProvider)
   }
@@ -55,6 +71,8 @@ public struct WebDAVAccess: Sendable {
   public static let none = Self(kind: .none)
   /// A user with a password, or the app password that many services want here.
   public static func password(user: String, _ password: String) -> Self { Self(kind: .password(user, password)) }
+  /// A user with a password, for a server that asks for digest authentication: the password itself is never sent.
+  public static func digest(user: String, _ password: String) -> Self { Self(kind: .digest(user, password)) }
   /// A bearer token.
   public static func token(_ token: String) -> Self { Self(kind: .token(token)) }
   /// Bearer tokens as they are needed, and others when one is refused.
@@ -165,6 +183,9 @@ public struct MailboxCapabilities: Hashable, Sendable {
 /// ``MailboxError/Fault/notFound``, and only where the remote is certain of it. Of an error that is no ``MailboxError``
 /// only the type is told. Methods are called from several tasks at once. They may block a thread; before iOS 18 and macOS 15
 /// it is one of the few that all tasks share, so hand what takes long to a queue of your own there.
+///
+/// Paths were checked before a method sees them, and names that begin with a dot need not be left out of listings.
+/// ``Mailbox/check(in:beside:)`` tells in a test whether an adapter does all that it must.
 public protocol StorageAdapter: Sendable {
   /// Checks access and tells what the remote can do. Called once for a connection, before the other methods.
   func authenticate() async throws -> MailboxCapabilities

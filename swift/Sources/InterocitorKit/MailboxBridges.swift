@@ -61,12 +61,12 @@ extension MailboxFile {
 
 extension MailboxError {
   /// What an adapter threw, for the engine.
-  fileprivate static func failure(_ error: any Error) -> MailboxFailure {
+  static func failure(_ error: any Error, of who: String = "adapter") -> MailboxFailure {
     guard let error = error as? MailboxError else {
       if error is CancellationError {
-        return .Failed(fault: .unavailable, reason: "the app's adapter was cancelled", retryAfterMs: nil)
+        return .Failed(fault: .unavailable, reason: "the app's \(who) was cancelled", retryAfterMs: nil)
       }
-      return .Failed(fault: .io, reason: "the app's adapter threw \(type(of: error))", retryAfterMs: nil)
+      return .Failed(fault: .io, reason: "the app's \(who) threw \(type(of: error))", retryAfterMs: nil)
     }
     let fault: MailboxFault =
       switch error.fault {

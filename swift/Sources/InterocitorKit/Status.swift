@@ -146,6 +146,10 @@ public struct Status: Hashable, Sendable {
   public let pendingSince: Date?
   /// Why batches could not be published when it was last tried.
   public let pendingProblems: [String]
+  /// Files that wait to be uploaded, downloaded or deleted.
+  public let pendingFiles: Int
+  /// Those of them that cannot succeed as they are; ``Interocitor/fileTransfers()`` says why.
+  public let failedFiles: Int
   /// How much is in quarantine.
   public let quarantined: Int
   /// The first hundred of it, with the reason.
@@ -244,6 +248,12 @@ extension ConnectionState {
   }
 }
 
+extension Problem {
+  init(_ problem: InterocitorBindings.Problem) {
+    self.init(code: .init(rawValue: problem.code), reason: problem.reason)
+  }
+}
+
 extension Status.Background {
   fileprivate init(_ background: InterocitorBindings.Background) {
     self =
@@ -278,7 +288,7 @@ extension Status {
     hasNetwork = status.hasNetwork
     background = Background(status.background)
     operation = status.operation.map(Operation.init)
-    problem = status.problem.map { Problem(code: .init(rawValue: $0.code), reason: $0.reason) }
+    problem = status.problem.map(Problem.init)
     meshID = status.meshId
     deviceID = status.deviceId
     remotePath = status.remotePath
@@ -288,6 +298,8 @@ extension Status {
     pendingCount = Int(status.pendingCount)
     pendingSince = status.pendingSinceMs.map(Date.init(milliseconds:))
     pendingProblems = status.pendingProblems
+    pendingFiles = Int(status.pendingFiles)
+    failedFiles = Int(status.failedFiles)
     quarantined = Int(status.quarantined)
     quarantinedItems = try status.quarantinedItems.map(QuarantinedItem.init)
     lastSync = status.lastSyncMs.map(Date.init(milliseconds:))

@@ -9,36 +9,44 @@ public struct Statuses: AsyncSequence, Sendable {
   init(_ db: InterocitorBindings.Interocitor) { self.db = db }
 
   /// Begins to watch.
-  public func makeAsyncIterator() -> Iterator { Iterator(watch: Watch(Result { try engine { try db.watchStatus() } })) }
+  public func makeAsyncIterator() -> Iterator {
+    Iterator(
+      watch: Watch {
+        let watch = try db.watchStatus()
+        return (next: { try await watch.next().map(Status.init) }, cancel: { watch.cancel() })
+      })
+  }
 
   /// The statuses of one loop.
   public struct Iterator: AsyncIteratorProtocol, Sendable {
-    fileprivate let watch: Watch
+    fileprivate let watch: Watch<Status>
 
     /// The status, as soon as it differs from the one given last; nil when the database was shut down. After a failure
     /// of the store it may be asked again.
     public mutating func next() async throws -> Status? { try await watch.next() }
   }
+}
 
-  /// A place in the engine that is given back when the loop lets go of it.
-  fileprivate final class Watch: Sendable {
-    private let watch: Result<InterocitorBindings.StatusWatch, any Error>
+/// A place in the engine from which something is taken as it changes; given back when a loop lets go of it.
+final class Watch<Element: Sendable>: Sendable {
+  typealias Place = (next: @Sendable () async throws -> Element?, cancel: @Sendable () -> Void)
 
-    init(_ watch: Result<InterocitorBindings.StatusWatch, any Error>) { self.watch = watch }
+  private let place: Result<Place, any Error>
 
-    deinit { try? watch.get().cancel() }
+  init(_ begin: () throws -> Place) { place = Result { try engine(begin) } }
 
-    func next() async throws -> Status? {
-      try Task.checkCancellation()
-      let watch = try watch.get()
-      let status = try await withTaskCancellationHandler {
-        try await engine { try await watch.next() }
-      } onCancel: {
-        watch.cancel()
-      }
-      // It ends when it is cancelled; the app is told why.
-      if status == nil { try Task.checkCancellation() }
-      return try status.map(Status.init)
+  deinit { try? place.get().cancel() }
+
+  func next() async throws -> Element? {
+    try Task.checkCancellation()
+    let place = try place.get()
+    let element = try await withTaskCancellationHandler {
+      try await engine(place.next)
+    } onCancel: {
+      place.cancel()
     }
+    // It ends when it is cancelled; the app is told why.
+    if element == nil { try Task.checkCancellation() }
+    return element
   }
 }

@@ -21,7 +21,8 @@ import Testing
       "serverId": "server_relay_1", "schema": "nil", "schemaPolicy": "exact", "merge": "lastWriterWins",
       "mergeRules": "[]", "joinPolicy": "resetToRemote", "publish": "fullRows", "fullDurability": "false",
       "batchWindowMs": "1000", "flushDebounceMs": "2000", "flushThreshold": "50", "pollIntervalMs": "30000",
-      "connectStageTimeoutMs": "15000", "autoSync": "true",
+      "connectStageTimeoutMs": "15000", "autoSync": "true", "fileForm": "nil", "maxFileBytes": "5000000000",
+      "fileCacheBytes": "268435456", "replicas": "[]",
     ]
     for (name, value) in wanted { #expect(given[name] == value, "\(name)") }
     for part in [
@@ -50,6 +51,7 @@ import Testing
     (compaction.firstDelay, compaction.secondDelay) = (.milliseconds(3), .milliseconds(4))
     (compaction.jitter, compaction.grace) = (.milliseconds(5), .milliseconds(7))
     configuration.autoCompact = compaction
+    (configuration.fileForm, configuration.maxFileBytes, configuration.fileCacheBytes) = (.hashed, 8, 9)
     configuration.credentials = MemoryCredentialStore()
     configuration.biometrics = CredentialTests.Prompt()
     configuration.mergeRules = [MergeRule(table: "t") { $0.local }]
@@ -58,12 +60,12 @@ import Testing
       "appName": "todo", "encrypted": "false", "serverManaged": "true", "serverId": "s", "schemaPolicy": "migrate",
       "merge": "localWins", "joinPolicy": "mergeWithRemote", "publish": "changedColumns", "fullDurability": "true",
       "batchWindowMs": "1", "flushDebounceMs": "2", "flushThreshold": "3", "pollIntervalMs": "4",
-      "connectStageTimeoutMs": "5", "autoSync": "false",
+      "connectStageTimeoutMs": "5", "autoSync": "false", "maxFileBytes": "8", "fileCacheBytes": "9",
     ] { #expect(given[name] == value, "\(name)") }
     for (name, part) in [
       "path": "/a.db", "remotePath": "/Mesh", "passphrase": "secret", "deviceId": "\"d\"", "deviceName": "phone",
       "deviceType": "ios", "schema": "{}", "credentials": "CredentialBridge", "biometrics": "BiometricBridge",
-      "mergeRules": "MergeRule",
+      "mergeRules": "MergeRule", "fileForm": "hashed",
       "autoCompact":
         "enabled: true, batches: 1, compactors: 2, firstDelayMs: 3, secondDelayMs: 4, jitterMs: 5, changeFiles: 6, graceMs: 7",
     ] { #expect(given[name]?.contains(part) == true, "\(name) is \(given[name] ?? "missing")") }

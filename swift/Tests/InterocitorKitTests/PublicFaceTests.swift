@@ -19,7 +19,8 @@ import Testing
   @Test(arguments: [
     "InterocitorProtocol", "TableProtocol", "QueryProtocol", "LiveQueryProtocol", "BatchProtocol", "StatusWatchProtocol",
     "SubscriptionProtocol", "ConnectedStoresProtocol", "PairingProtocol", "PairingPayloadProtocol", "RecoveryKitProtocol",
-    "QrCodeProtocol",
+    "QrCodeProtocol", "StagedFileProtocol", "FileContentProtocol", "FileReaderProtocol",
+    "FileTransferWatchProtocol", "ImageUrlProtocol",
   ])
   func everyMethodOfTheInterfaceIsUsed(name: String) throws {
     let generated = sources.appendingPathComponent("InterocitorBindings/InterocitorBindings.swift")

@@ -54,6 +54,7 @@ public actor ScenarioInterpreter {
       pairings[device] = pairing
       return try await pairing.play(what, step.members, db)
     }
+    if let answer = try await ScenarioFiles.play(what, step.members, db) { return answer }
     return try await Self.answer(step, db)
   }
 
@@ -76,6 +77,9 @@ public actor ScenarioInterpreter {
       "joinPolicy", ["reset-to-remote": .resetToRemote, "merge-with-remote": .mergeWithRemote])
     configuration.publish = try settings.one(
       "publish", ["full-rows": .fullRows, "changed-columns": .changedColumns])
+    if try settings.maybeText("fileForm") != nil {
+      configuration.fileForm = try settings.one("fileForm", ["plain": .plain, "hashed": .hashed])
+    }
     let db = try await Interocitor.open(configuration)
     try await db.setRemoteStorage(try mailbox(try step.text("mailbox")))
     return db
@@ -127,8 +131,16 @@ public actor ScenarioInterpreter {
       try await db.table(step.text("table"), of: JSONValue.self).replace(step.text("id"), try step.value("row"))
     case "delete": try await db.table(step.text("table")).delete(step.text("id"))
     case "batch":
-      let writes = try step.list("writes").map { Step($0.object ?? [:]) }
-      return .array(try await db.batch { batch in try writes.map { try write($0, batch) } })
+      let writes = try step.list("writes").map { $0.object ?? [:] }
+      let staged = try await ScenarioFiles.stage(writes, db)
+      let answers = try await db.batch { batch in
+        try writes.enumerated().map { at, write -> JSONValue in
+          guard let file = staged[at] else { return try Self.write(Step(write), batch) }
+          try batch.putFile(file)
+          return .string(file.digest)
+        }
+      }
+      return .array(answers)
     default: return try await look(step, db)
     }
     return .null
@@ -157,6 +169,7 @@ public actor ScenarioInterpreter {
       return [
         "connection": .string(status.connection.rawValue), "encrypted": .bool(status.encrypted),
         "member": .bool(status.meshID != nil), "pending": .integer(Int64(status.pendingCount)),
+        "files": .integer(Int64(status.pendingFiles)),
         "problem": status.problem.map { .string($0.code.rawValue) } ?? .null,
         "quarantined": .integer(Int64(status.quarantined)),
       ]

@@ -40,7 +40,7 @@ public final class ScenarioRunner {
   private func play(_ step: JSONObject) async throws {
     var asked = step
     for name in ["expect", "error", "as", "why"] { asked[name] = nil }
-    for argument in ["id", "passphrase", "payload", "code"] {
+    for argument in ["id", "digest", "passphrase", "payload", "code"] {
       guard let name = step["\(argument)Of"]?.string else { continue }
       (asked[argument], asked["\(argument)Of"]) = (try keptValue(name), nil)
     }
@@ -61,8 +61,8 @@ public final class ScenarioRunner {
     if let code = step["error"]?.string { throw Fault.driver("it gave \(show(answer)), not the error \(code)") }
     if let name = step["as"]?.string { kept[name] = answer }
     if let expected = step["expect"] {
-      try check(answer, expected, isPartial: step["do"] == "status" || step["do"] == "compact")
-    } else if !answer.isNull, step["do"] != "batch", step["as"] == nil {
+      try check(answer, expected, isPartial: ["status", "compact", "fileMetadata"].contains(step["do"]?.string))
+    } else if !answer.isNull, step["do"] != "batch", step["do"] != "putFile", step["as"] == nil {
       throw Fault.driver("it answers \(show(answer)), and nothing is expected")
     }
   }
@@ -92,7 +92,7 @@ public final class ScenarioRunner {
     let defaults: JSONObject = [
       "passphrase": "1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE", "encrypted": true, "remotePath": "/Mesh",
       "deviceId": nil, "schema": nil, "schemaPolicy": "exact", "mergeStrategy": "lww",
-      "joinPolicy": "reset-to-remote", "publish": "full-rows",
+      "joinPolicy": "reset-to-remote", "publish": "full-rows", "fileForm": nil,
     ]
     step["with"] = nil
     step["settings"] = .object(defaults.merging(changed) { $1 })

@@ -6,7 +6,7 @@ internal import InterocitorBindings
 /// Nothing is locked and nothing is on disk until the batch is committed, which it is when its closure returns. Rows read
 /// within it are as its writes leave them; queries do not see them.
 public final class Batch: Sendable {
-  private let batch: InterocitorBindings.Batch
+  let batch: InterocitorBindings.Batch
 
   init(_ batch: InterocitorBindings.Batch) { self.batch = batch }
 
