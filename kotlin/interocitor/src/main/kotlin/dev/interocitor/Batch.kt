@@ -19,6 +19,14 @@ public class Batch internal constructor(internal val inner: FfiBatch, private va
     public fun <T : Any> table(name: String, serializer: KSerializer<T>): BatchTable<T> =
         BatchTable(this, RowCodec(name, serializer, json))
 
+    /**
+     * Puts a file, staged by [Interocitor.stageFile], together with the rows: other devices see none of the rows before the
+     * mailbox has all the files. Of several files under one path the last one counts.
+     */
+    public fun putFile(file: StagedFile) {
+        use { putFile(file.inner) }
+    }
+
     internal fun end() {
         if (hasEnded.compareAndSet(false, true)) inner.destroy()
     }

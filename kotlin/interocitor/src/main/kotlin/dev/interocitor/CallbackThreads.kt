@@ -5,8 +5,10 @@ import com.sun.jna.CallbackThreadInitializer
 import dev.interocitor.ffi.uniffiCallbackInterfaceBiometricPrompt as BiometricPromptCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceCredentialStore as CredentialStoreCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceEventListener as EventListenerCallbacks
+import dev.interocitor.ffi.uniffiCallbackInterfaceFileInput as FileInputCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceLogSink as LogSinkCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceMergeFunction as MergeFunctionCallbacks
+import dev.interocitor.ffi.uniffiCallbackInterfacePlatformHttp as PlatformHttpCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceStorageAdapter as StorageAdapterCallbacks
 import dev.interocitor.ffi.uniffiCallbackInterfaceTokenProvider as TokenProviderCallbacks
 import dev.interocitor.ffi.uniffiForeignFutureDroppedCallbackImpl
@@ -41,12 +43,18 @@ internal object CallbackThreads {
         EventListenerCallbacks.onEvents,
         EventListenerCallbacks.uniffiFree,
         EventListenerCallbacks.uniffiClone,
+        FileInputCallbacks.read,
+        FileInputCallbacks.uniffiFree,
+        FileInputCallbacks.uniffiClone,
         LogSinkCallbacks.log,
         LogSinkCallbacks.uniffiFree,
         LogSinkCallbacks.uniffiClone,
         MergeFunctionCallbacks.merge,
         MergeFunctionCallbacks.uniffiFree,
         MergeFunctionCallbacks.uniffiClone,
+        PlatformHttpCallbacks.upload,
+        PlatformHttpCallbacks.uniffiFree,
+        PlatformHttpCallbacks.uniffiClone,
         StorageAdapterCallbacks.authenticate,
         StorageAdapterCallbacks.createFile,
         StorageAdapterCallbacks.deleteFile,

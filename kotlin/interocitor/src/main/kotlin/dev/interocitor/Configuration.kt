@@ -107,6 +107,21 @@ public class Configuration(public val appName: String) {
     /** When a database that syncs by itself compacts, too; null: never. */
     public var autoCompact: AutoCompaction? = AutoCompaction()
 
+    /** How durable files are written into the mailbox; null: as the mesh does already. Both forms are read. */
+    public var fileForm: FileForm? = null
+
+    /** The longest durable file, in bytes. */
+    public var maxFileBytes: Long = 5_000_000_000
+
+    /** How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted. */
+    public var fileCacheBytes: Long = 256L * 1024 * 1024
+
+    /**
+     * Further mailboxes that are written to and never read for merging. Databases and processes that share a store configure
+     * the same ones.
+     */
+    public var replicas: List<Replica> = emptyList()
+
     /** Serializers for contextual and polymorphic columns. */
     public var serializersModule: SerializersModule = EmptySerializersModule()
 
@@ -147,10 +162,14 @@ public class Configuration(public val appName: String) {
         connectStageTimeoutMs = connectStageTimeout.inWholeMilliseconds,
         autoSync = autoSync,
         autoCompact = autoCompact?.asFfi() ?: FfiAutoCompaction(enabled = false),
+        fileForm = fileForm?.ffi,
+        maxFileBytes = maxFileBytes,
+        fileCacheBytes = fileCacheBytes,
+        replicas = replicas.map { it.asFfi() },
     )
 }
 
-private fun number(name: String, given: Int): UInt =
+internal fun number(name: String, given: Int): UInt =
     if (given < 0) throw invalid("$name is below zero; give a number of 0 or more") else given.toUInt()
 
 /**

@@ -334,6 +334,95 @@ public sealed interface Event {
     public data class PairingReceived(val intent: PairingIntent) : Event
 
     /**
+     * A file or what is to be done about it is in another state.
+     *
+     * @property path the file.
+     * @property isHere whether its content lies on this device.
+     * @property kind what is to be done; null where nothing is.
+     * @property state where that stands; null where nothing is to be done.
+     */
+    public data class FileState(
+        val path: String,
+        val isHere: Boolean,
+        val kind: TransferKind?,
+        val state: TransferState?,
+    ) : Event
+
+    /**
+     * The transfer of a file moves on, told at most four times a second.
+     *
+     * @property path the file.
+     * @property bytes bytes on their way so far; encrypted ones, about a third more than the file has.
+     * @property bytesTotal bytes in all, where that is known.
+     */
+    public data class FileProgress(val path: String, val bytes: Long, val bytesTotal: Long?) : Event
+
+    /**
+     * The transfer of a file failed.
+     *
+     * @property path the file.
+     * @property code stable code; see [ErrorCode].
+     * @property reason what happened.
+     * @property retryIn the wait before the next try; null: as it is there is none.
+     */
+    public data class FileError(val path: String, val code: String, val reason: String, val retryIn: Duration?) : Event
+
+    /**
+     * A replica is being brought up to date, told at most four times a second.
+     *
+     * @property replica its name.
+     * @property files files that it has so far.
+     * @property filesTotal files that it should have.
+     * @property bytes bytes written.
+     */
+    public data class ReplicaProgress(val replica: String, val files: Long, val filesTotal: Long, val bytes: Long) : Event
+
+    /**
+     * A replica was brought up to date.
+     *
+     * @property replica its name.
+     * @property files files that it has.
+     * @property copied those of them that were written now.
+     * @property bytes bytes written.
+     */
+    public data class ReplicaComplete(val replica: String, val files: Long, val copied: Long, val bytes: Long) : Event
+
+    /**
+     * A replica could not be written to; the main mailbox is not concerned.
+     *
+     * @property replica its name.
+     * @property code stable code; see [ErrorCode].
+     * @property reason what happened.
+     * @property isRetryable whether it may succeed later by itself.
+     * @property retryIn the wait before what it lacks is caught up; null: that is done with the next exchange.
+     */
+    public data class ReplicaError(
+        val replica: String,
+        val code: String,
+        val reason: String,
+        val isRetryable: Boolean,
+        val retryIn: Duration?,
+    ) : Event
+
+    /**
+     * An export moves on, told at most four times a second.
+     *
+     * @property rows rows so far.
+     * @property files durable files so far.
+     * @property bytes bytes so far.
+     */
+    public data class ExportProgress(val rows: Long, val files: Long, val bytes: Long) : Event
+
+    /**
+     * An import moves on, told at most four times a second.
+     *
+     * @property rows rows so far.
+     * @property files durable files so far.
+     * @property bytes bytes so far.
+     */
+    public data class ImportProgress(val rows: Long, val files: Long, val bytes: Long) : Event
+
+    /**
      * Anything else: the name and the whole event as JSON.
      *
      * @property name the name of the event.
@@ -384,5 +473,13 @@ internal fun FfiEvent.asPublic(): Event = when (this) {
     is FfiEvent.PairingScanned -> Event.PairingScanned(intent.asPublic())
     is FfiEvent.PairingSent -> Event.PairingSent(intent.asPublic())
     is FfiEvent.PairingReceived -> Event.PairingReceived(intent.asPublic())
+    is FfiEvent.FileState -> Event.FileState(path, isHere, kind?.asPublic(), state?.asPublic())
+    is FfiEvent.FileProgress -> Event.FileProgress(path, bytes, bytesTotal)
+    is FfiEvent.FileError -> Event.FileError(path, code, reason, retryInMs?.milliseconds)
+    is FfiEvent.ReplicaProgress -> Event.ReplicaProgress(replica, files, filesTotal, bytes)
+    is FfiEvent.ReplicaComplete -> Event.ReplicaComplete(replica, files, copied, bytes)
+    is FfiEvent.ReplicaError -> Event.ReplicaError(replica, code, reason, retryable, retryInMs?.milliseconds)
+    is FfiEvent.ExportProgress -> Event.ExportProgress(rows, files, bytes)
+    is FfiEvent.ImportProgress -> Event.ImportProgress(rows, files, bytes)
     is FfiEvent.Other -> Event.Other(name, json)
 }

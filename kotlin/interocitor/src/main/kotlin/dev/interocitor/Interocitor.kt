@@ -11,6 +11,7 @@ import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.serializer
 import java.io.File
+import java.nio.file.Path
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.days
 import dev.interocitor.ffi.Interocitor as FfiInterocitor
@@ -126,8 +127,9 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
     public suspend fun seenBy(deviceId: String, mark: WriteMark): Boolean = engine { inner.seenBy(deviceId, mark.inner) }
 
     /**
-     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     * Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+     * become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+     * does not sync by itself, or is not connected.
      */
     public fun poke() {
         engineNow { inner.poke() }
@@ -214,6 +216,180 @@ public class Interocitor private constructor(private val inner: FfiInterocitor, 
             batch.end()
         }
     }
+
+    /**
+     * Puts a file under a path of the app, such as `receipts/may.pdf`. When this returns, the content lies on this device and
+     * will be uploaded, whatever happens to the source; a connected database does so by itself, others with [sync]. Files
+     * are not merged: the last upload under a path wins.
+     *
+     * ```
+     * val receipt = db.putFile("receipts/may.pdf", FileSource(File(folder, "scan.pdf")), "application/pdf")
+     * ```
+     *
+     * @param contentType a media type; in the plain form only WebDAV keeps it.
+     */
+    public suspend fun putFile(path: String, source: FileSource, contentType: String? = null): FileInfo =
+        engine { inner.putFile(path, source.inner, contentType) }.asPublic()
+
+    /** Takes content over from its source for [Batch.putFile], which puts it together with the rows that name it. */
+    public suspend fun stageFile(path: String, source: FileSource, contentType: String? = null): StagedFile =
+        StagedFile(engine { inner.stageFile(path, source.inner, contentType) })
+
+    /**
+     * The content of a file. A copy on this device is given where the mailbox has no newer one or cannot be asked; otherwise
+     * the file is downloaded, and kept as long as there is space.
+     *
+     * @param digest the SHA-256 that a row holds: no other content is given, and a copy on this device without asking.
+     * @param prefersCache whether a copy on this device is given without asking whether it is still current.
+     */
+    public suspend fun getFile(path: String, digest: String? = null, prefersCache: Boolean = false): FileContent =
+        FileContent(engine { inner.getFile(path, digest, prefersCache) })
+
+    /**
+     * What is known of a file, or null where there is none. In the hashed form everything lies inside the file, which is
+     * downloaded for it; without a connection what this device knows is told.
+     */
+    public suspend fun getFileMetadata(path: String): FileInfo? = engine { inner.getFileMetadata(path) }?.asPublic()
+
+    /**
+     * Deletes a file: here at once, in the mailbox as soon as it can be reached. One that does not exist counts as deleted.
+     * Rows of a batch that waited for its upload are published without it.
+     */
+    public suspend fun deleteFile(path: String) {
+        engine { inner.deleteFile(path) }
+    }
+
+    /** The files whose paths begin with a prefix. Connected, the mailbox is listed. */
+    public suspend fun listFiles(prefix: String = ""): FileListing = engine { inner.listFiles(prefix) }.asPublic()
+
+    /** Keeps a file on this device, whatever the size of the cache, and downloads it if it is not here. */
+    public suspend fun pinFile(path: String) {
+        engine { inner.pinFile(path) }
+    }
+
+    /** Lets a pinned file go when the cache needs the space. */
+    public suspend fun unpinFile(path: String) {
+        engine { inner.unpinFile(path) }
+    }
+
+    /** Gives up the copy of a file on this device, also of a pinned one. The mailbox must have it, and keeps it. */
+    public suspend fun evictFile(path: String) {
+        engine { inner.evictFile(path) }
+    }
+
+    /** Stops what is to be done about a file, also across restarts, until [resumeFile]. Then it begins anew. */
+    public suspend fun pauseFile(path: String) {
+        engine { inner.pauseFile(path) }
+    }
+
+    /** Goes on with what is to be done about a file, at once: after a pause, or after it failed. */
+    public suspend fun resumeFile(path: String) {
+        engine { inner.resumeFile(path) }
+    }
+
+    /**
+     * Gives up what is to be done about a file. Content that waited to be uploaded is gone; what the mailbox has stays.
+     * Refused where rows of a batch wait for the upload.
+     */
+    public suspend fun cancelFile(path: String) {
+        engine { inner.cancelFile(path) }
+    }
+
+    /** What is still to be done about files, how far it is, and why it failed. */
+    public suspend fun fileTransfers(): List<FileInfo> = engine { inner.fileTransfers() }.map { it.asPublic() }
+
+    /**
+     * What [fileTransfers] gives, now and again whenever that has changed, for progress bars: at most four times in a second.
+     * Completes when the database is shut down.
+     */
+    public val fileQueue: Flow<List<FileInfo>> get() = fileQueue(inner)
+
+    /** Moves all files that wait, each tried once; rows that waited for them follow with the next [flush]. So does [sync]. */
+    public suspend fun syncFiles(): FilesSynced = engine { inner.syncFiles() }.asPublic()
+
+    /**
+     * Puts an image: a durable file, for which all that is said of files holds.
+     *
+     * ```
+     * db.putImage("photos/1.jpg", ImageSource(file))
+     * db.putImage("icons/dot.svg", ImageSource.text("<svg xmlns=…"))
+     * ```
+     *
+     * @param contentType a media type such as `image/heic`; where it is left out that of the data URL, `image/svg+xml` for
+     * text, else what the path ends with, and `image/png` where that says nothing. One that is not an image's is refused.
+     */
+    public suspend fun putImage(path: String, source: ImageSource, contentType: String? = null): FileInfo =
+        engine { inner.putImage(path, source.inner, contentType) }.asPublic()
+
+    /** Takes an image over from its source for [Batch.putFile], which puts it together with the rows that name it. */
+    public suspend fun stageImage(path: String, source: ImageSource, contentType: String? = null): StagedFile =
+        StagedFile(engine { inner.stageImage(path, source.inner, contentType) })
+
+    /** An image in memory, of up to 64 MiB; a larger one is refused (`LIMIT`), and shown by [getImageUrl]. */
+    public suspend fun getImage(path: String): ImageContent = ImageContent(engine { inner.getImage(path) })
+
+    /** Lays an image out in the clear, in a temporary file for a view that takes one. Close what this gives. */
+    public suspend fun getImageUrl(path: String): ImageUrl = ImageUrl(engine { inner.getImageUrl(path) })
+
+    /**
+     * A small picture of an image, which fits into a square and stands upright. Made once and kept on this device; a copy of
+     * the image that lies here is taken without asking whether it is still current. Made of PNG, JPEG, GIF, WebP, BMP and
+     * ICO; anything else is refused (`DECODE`), and so is what would take too much memory (`LIMIT`).
+     *
+     * @param edge of the square, in pixels: 1 to 2048.
+     */
+    public suspend fun getThumbnail(path: String, edge: Int): Thumbnail =
+        Thumbnail(engine { inner.getThumbnail(path, edge.coerceAtLeast(0).toUInt()) })
+
+    /**
+     * Brings a replica up to date with the main mailbox, whatever it lacks; connect first. What is there already is not
+     * written again, so that a call that was given up is continued by the next. [Event.ReplicaProgress] tells how far it is.
+     *
+     * @param replica its name.
+     * @param verifies whether what is there is read on both sides and compared, and copied again where it differs.
+     */
+    public suspend fun replicate(replica: String, verifies: Boolean = false): Replicated =
+        engine { inner.replicate(replica, verifies) }.asPublic()
+
+    /** How the replicas stand. */
+    public suspend fun replicas(): List<ReplicaState> = engine { inner.replicas() }.map { it.asPublic() }
+
+    /**
+     * Writes all rows, with deletions, and all durable files into a folder or an archive, which can be read without this
+     * library. It shows there when it is whole; where the call fails or is given up, nothing is left.
+     *
+     * ```
+     * val exported = db.exportTo(file, ExportFormat.Archive(passphrase))
+     * ```
+     *
+     * Rows are of one moment. Files that lie in the mailbox alone are fetched: connect first. [Event.ExportProgress] tells
+     * how far it is.
+     *
+     * @param target must not exist yet; an empty folder may.
+     */
+    public suspend fun exportTo(target: File, format: ExportFormat = ExportFormat.Folder): Exported =
+        engine { inner.exportTo(target.path, format.asFfi()) }.asPublic()
+
+    /** As [exportTo]. */
+    public suspend fun exportTo(target: Path, format: ExportFormat = ExportFormat.Folder): Exported =
+        exportTo(target.toFile(), format)
+
+    /**
+     * Takes over an export. All of it is read and proven first, then taken over in one step, or nothing is changed
+     * (`EXPORT_INVALID`, `EXPORT_NEWER`, `PASSPHRASE_WRONG`). [Event.ImportProgress] tells how far it is.
+     *
+     * Into a new store it is a restore: in an empty mailbox the store founds a fresh mesh under a key of its own, since an
+     * export holds none; with the passphrase of the mesh that was exported it joins that again. Into a store of the same
+     * mesh it is a merge, in which whatever is newer stays. One of another mesh is refused.
+     *
+     * @param passphrase that of the archive; of one under the key of a mesh that mesh's, unless it is this database's own.
+     */
+    public suspend fun importFrom(source: File, passphrase: String? = null): Imported =
+        engine { inner.importFrom(source.path, passphrase) }.asPublic()
+
+    /** As [importFrom]. */
+    public suspend fun importFrom(source: Path, passphrase: String? = null): Imported =
+        importFrom(source.toFile(), passphrase)
 
     /** The whole store: `{"meshId","epoch","generation","tables":{T:{ROW:{…}}},"tombstones":{T:[ROW]}}`. */
     public suspend fun dump(): JsonObject {

@@ -43,7 +43,8 @@ public sealed class InterocitorException(
 
     /**
      * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
-     * `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, and `DECODE` as [Decode].
+     * `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, `FILE_NOT_FOUND`, `FILE_INTEGRITY`, `EXPORT_INVALID`, `EXPORT_NEWER`, and `DECODE`:
+     * as [Decode] for a row, as this for an image that cannot be decoded.
      */
     public open class Rejected(code: String, reason: String, isRetryable: Boolean = false, cause: Throwable? = null) :
         InterocitorException(code, reason, isRetryable, cause)
@@ -145,7 +146,7 @@ public object ErrorCode {
     /** Something given is unusable; the reason says what. */
     public const val INVALID_ARGUMENT: String = "INVALID_ARGUMENT"
 
-    /** A row does not fit the class of its table. */
+    /** A row does not fit the class of its table, or an image cannot be decoded. */
     public const val DECODE: String = "DECODE"
 
     /** The keychain cannot be used now: it failed, or there is none. */
@@ -174,6 +175,18 @@ public object ErrorCode {
 
     /** The other device did not do its part of a pairing in time. */
     public const val PAIRING_TIMEOUT: String = "PAIRING_TIMEOUT"
+
+    /** There is no durable file under this path. */
+    public const val FILE_NOT_FOUND: String = "FILE_NOT_FOUND"
+
+    /** A durable file is not what it should be; nothing of it was given out. */
+    public const val FILE_INTEGRITY: String = "FILE_INTEGRITY"
+
+    /** What was to be imported is no export, or not whole; nothing was changed. */
+    public const val EXPORT_INVALID: String = "EXPORT_INVALID"
+
+    /** What was to be imported was written by a newer version; nothing was changed. */
+    public const val EXPORT_NEWER: String = "EXPORT_NEWER"
 
     /** The user dismissed a prompt, or ended a pairing. */
     public const val USER_CANCELLED: String = "USER_CANCELLED"

@@ -146,6 +146,8 @@ public data class Operation(
  * @property pendingCount batches that wait to be published, or rows of a store that never belonged to a mesh.
  * @property pendingSince when the oldest batch was opened: its age tells how long nothing could be published.
  * @property pendingProblems why batches could not be published when it was last tried.
+ * @property pendingFiles files that wait to be uploaded, downloaded or deleted.
+ * @property failedFiles those of them that cannot succeed as they are; [Interocitor.fileTransfers] says why.
  * @property quarantined how much is in quarantine.
  * @property quarantinedItems the first hundred of it, with the reason.
  * @property lastSync when the mailbox last confirmed every step of an exchange: up to there everything here is in the
@@ -166,6 +168,8 @@ public data class Status(
     val pendingCount: Long,
     val pendingSince: Instant?,
     val pendingProblems: List<String>,
+    val pendingFiles: Long,
+    val failedFiles: Long,
     val quarantined: Long,
     val quarantinedItems: List<QuarantinedItem>,
     val lastSync: Instant?,
@@ -223,7 +227,7 @@ public data class QuarantinedItem(
  */
 public data class QuarantinedWrite(val table: String, val rowId: String, val columns: JsonObject)
 
-private fun instant(ms: Long) = Instant.fromEpochMilliseconds(ms)
+internal fun instant(ms: Long) = Instant.fromEpochMilliseconds(ms)
 
 internal fun FfiConnectionState.asPublic(): ConnectionState = when (this) {
     FfiConnectionState.OFFLINE -> ConnectionState.OFFLINE
@@ -242,7 +246,7 @@ internal fun FfiCompaction.asPublic(): Compaction = when (this) {
     is FfiCompaction.Overtaken -> Compaction.Overtaken
 }
 
-private fun FfiProblem.asPublic() = Problem(code, reason)
+internal fun FfiProblem.asPublic(): Problem = Problem(code, reason)
 
 private fun FfiBackground.asPublic() = when (this) {
     FfiBackground.HERE -> Background.HERE
@@ -274,6 +278,8 @@ internal fun FfiStatus.asPublic(): Status = Status(
     pendingCount = pendingCount,
     pendingSince = pendingSinceMs?.let(::instant),
     pendingProblems = pendingProblems,
+    pendingFiles = pendingFiles,
+    failedFiles = failedFiles,
     quarantined = quarantined,
     quarantinedItems = quarantinedItems.map { it.asPublic() },
     lastSync = lastSyncMs?.let(::instant),

@@ -17,6 +17,9 @@ import dev.interocitor.ffi.StorageAdapter as FfiStorageAdapter
  * [MailboxFault.NOT_FOUND], and only where the remote is certain of it. Functions are called from several coroutines
  * at once, on threads that they may block. They fail with a [MailboxException]; anything else counts as
  * [MailboxFault.IO].
+ *
+ * Paths were checked before a function sees them, and names that begin with a dot need not be left out of listings.
+ * [Mailbox.check] tells in a test whether an adapter does all that it must.
  */
 public interface StorageAdapter {
     /** Checks access and tells what the remote can do. Called once for a connection, before the other functions. */

@@ -9,6 +9,7 @@ import java.io.File
 import kotlin.time.Duration.Companion.milliseconds
 import dev.interocitor.ffi.AutoCompaction as FfiAutoCompaction
 import dev.interocitor.ffi.Configuration as FfiConfiguration
+import dev.interocitor.ffi.FileForm as FfiFileForm
 import dev.interocitor.ffi.JoinPolicy as FfiJoinPolicy
 import dev.interocitor.ffi.MergeStrategy as FfiMergeStrategy
 import dev.interocitor.ffi.Publish as FfiPublish
@@ -48,6 +49,9 @@ class ConfigurationTest {
             connectStageTimeout = 5.milliseconds
             autoSync = false
             autoCompact = AutoCompaction(1, 2, 3.milliseconds, 4.milliseconds, 5.milliseconds, 6, 7.milliseconds)
+            fileForm = FileForm.HASHED
+            maxFileBytes = 8
+            fileCacheBytes = 9
             merge("t") { conflicts -> conflicts.map { it.local } }
             merge("u", "tags") { conflicts -> conflicts.map { it.local } }
         }.asFfi()
@@ -65,6 +69,7 @@ class ConfigurationTest {
                     enabled = true, batches = 1u, compactors = 2u, firstDelayMs = 3, secondDelayMs = 4, jitterMs = 5,
                     changeFiles = 6, graceMs = 7,
                 ),
+                fileForm = FfiFileForm.HASHED, maxFileBytes = 8, fileCacheBytes = 9,
             ),
             given.copy(credentials = null, biometrics = null, mergeRules = emptyList<MergeRule>()),
         )

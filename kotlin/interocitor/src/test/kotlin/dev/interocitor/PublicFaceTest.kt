@@ -60,7 +60,7 @@ class PublicFaceTest {
     }
 
     /** Here by another name, since they are another thing: flows, a block. */
-    private val renamed = mapOf("subscribe" to "events", "watchStatus" to "statuses", "beginBatch" to "batch")
+    private val renamed = mapOf("subscribe" to "events", "watchStatus" to "statuses", "watchFileTransfers" to "fileQueue", "beginBatch" to "batch")
 
     @Test
     fun `everything that the engine can do is there`() {

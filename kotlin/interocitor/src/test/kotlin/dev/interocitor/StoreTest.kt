@@ -1,5 +1,6 @@
 package dev.interocitor
 
+import kotlinx.coroutines.flow.first
 import kotlinx.serialization.json.JsonObject
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -54,6 +55,21 @@ class StoreTest {
             { db.discardQuarantined("x") },
             { db.suspend() },
             { db.resume() },
+            { db.putFile("a", FileSource(ByteArray(1))) },
+            { db.stageFile("a", FileSource(ByteArray(1))) },
+            { db.getFile("a") },
+            { db.getFileMetadata("a") },
+            { db.deleteFile("a") },
+            { db.listFiles() },
+            { db.pinFile("a") },
+            { db.unpinFile("a") },
+            { db.evictFile("a") },
+            { db.pauseFile("a") },
+            { db.resumeFile("a") },
+            { db.cancelFile("a") },
+            { db.fileTransfers() },
+            { db.fileQueue.first() },
+            { db.syncFiles() },
             { db.setPassphrase(PASSPHRASE) },
             { db.secureWithBiometrics("please") },
             { db.restoreWithBiometrics("please") },

@@ -44,7 +44,7 @@ class AarTest {
     @Test
     fun `its manifest asks for the network, biometrics and Android 7`() {
         val manifest = text("AndroidManifest.xml")
-        for (wanted in listOf("minSdkVersion=\"24\"", "permission.INTERNET", "ACCESS_NETWORK_STATE", "USE_BIOMETRIC", "dev.interocitor.android")) {
+        for (wanted in listOf("minSdkVersion=\"24\"", "permission.INTERNET", "ACCESS_NETWORK_STATE", "USE_BIOMETRIC", "dev.interocitor.android.UploadJobService")) {
             assertTrue(wanted in manifest, manifest)
         }
     }

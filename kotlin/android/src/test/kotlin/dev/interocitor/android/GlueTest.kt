@@ -1,6 +1,7 @@
 package dev.interocitor.android
 
 import dev.interocitor.Configuration
+import dev.interocitor.FileSource
 import dev.interocitor.Interocitor
 import dev.interocitor.InterocitorException
 import kotlinx.coroutines.CancellationException
@@ -9,7 +10,10 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
+import java.io.ByteArrayInputStream
+import java.io.Closeable
 import java.io.File
+import java.io.FileNotFoundException
 
 /** What can be tried without a device: everything behind the calls of the framework. */
 class GlueTest {
@@ -49,6 +53,28 @@ class GlueTest {
             assertEquals(Outcome.TRY_AGAIN, outcomeOf { throw InterocitorException.Remote("OFFLINE", "x", isRetryable = true) })
             assertEquals(Outcome.DONE, outcomeOf { throw InterocitorException.Credential("PASSPHRASE_WRONG", "x") })
             assertThrows<CancellationException> { runBlocking { outcomeOf { throw CancellationException("stopped") } } }
+        }
+    }
+
+    @Test
+    fun `what a resolver opens is read or written, closed, and its failures are told`(@TempDir folder: File) = test {
+        val target = File(folder, "target")
+        val closed = ArrayList<String>()
+        fun source(name: String) = object : ByteArrayInputStream("content".encodeToByteArray()) {
+            override fun close() {
+                closed += name
+            }
+        }
+        Interocitor.open("app").use { db ->
+            val put = opened("read", { source("a") }) { db.putFile("a", FileSource(it), "text/plain") }
+            assertEquals(7L to "text/plain", put.size to put.contentType)
+            opened("written", { target.outputStream() }) { db.getFile("a").copyTo(it) }
+            assertEquals("content", target.readText())
+            failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") { opened("read", { source("b") }) { db.putFile("../a", FileSource(it)) } }
+            assertEquals(listOf("a", "b"), closed)
+        }
+        for (fault in listOf<() -> Closeable?>({ null }, { throw FileNotFoundException("x") }, { throw SecurityException("x") })) {
+            failsWith<InterocitorException.Rejected>("INVALID_ARGUMENT") { opened("read", fault) { } }
         }
     }
 

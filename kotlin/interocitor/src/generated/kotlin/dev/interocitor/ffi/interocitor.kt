@@ -686,11 +686,17 @@ internal interface UniffiCallbackInterfaceCredentialStoreMethod2 : com.sun.jna.C
 internal interface UniffiCallbackInterfaceEventListenerMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiOutReturn`: Pointer,uniffiCallStatus: UniffiRustCallStatus,)
 }
+internal interface UniffiCallbackInterfaceFileInputMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`limit`: Int,`uniffiOutReturn`: RustBuffer,uniffiCallStatus: UniffiRustCallStatus,)
+}
 internal interface UniffiCallbackInterfaceLogSinkMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`record`: RustBuffer.ByValue,`uniffiOutReturn`: Pointer,uniffiCallStatus: UniffiRustCallStatus,)
 }
 internal interface UniffiCallbackInterfaceMergeFunctionMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`conflicts`: RustBuffer.ByValue,`uniffiOutReturn`: RustBuffer,uniffiCallStatus: UniffiRustCallStatus,)
+}
+internal interface UniffiCallbackInterfacePlatformHttpMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`request`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfaceStorageAdapterMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
@@ -794,6 +800,25 @@ internal open class UniffiVTableCallbackInterfaceEventListener(
     }
 
 }
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "read")
+internal open class UniffiVTableCallbackInterfaceFileInput(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `read`: UniffiCallbackInterfaceFileInputMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `read`: UniffiCallbackInterfaceFileInputMethod0? = null,
+    ): UniffiVTableCallbackInterfaceFileInput(`uniffiFree`,`uniffiClone`,`read`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceFileInput) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `read` = other.`read`
+    }
+
+}
 @Structure.FieldOrder("uniffiFree", "uniffiClone", "log")
 internal open class UniffiVTableCallbackInterfaceLogSink(
     @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
@@ -829,6 +854,25 @@ internal open class UniffiVTableCallbackInterfaceMergeFunction(
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
         `merge` = other.`merge`
+    }
+
+}
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "upload")
+internal open class UniffiVTableCallbackInterfacePlatformHttp(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `upload`: UniffiCallbackInterfacePlatformHttpMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `upload`: UniffiCallbackInterfacePlatformHttpMethod0? = null,
+    ): UniffiVTableCallbackInterfacePlatformHttp(`uniffiFree`,`uniffiClone`,`upload`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfacePlatformHttp) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `upload` = other.`upload`
     }
 
 }
@@ -944,6 +988,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_batch_put(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_batch_put_file(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_batch_replace(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_batch_row(
@@ -976,11 +1022,35 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_eventlistener_on_events(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filecontent_bytes(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filecontent_info(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filecontent_reader(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filecontent_save_to(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_fileinput_read(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filereader_read(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filetransferwatch_cancel(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_filetransferwatch_next(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_imageurl_content_type(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_imageurl_path(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_imageurl_revoke(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_app_name(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_await_published(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_cancel_file(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials(
     ): Int
@@ -993,6 +1063,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_connected_stores(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_connection_state(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_delete_file(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_device_id(
     ): Int
@@ -1008,17 +1080,37 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_dump(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_evict_file(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_export_to(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_file_transfers(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_flush(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_file(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_file_metadata(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_image(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_image_url(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_get_thumbnail(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_import_from(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_join(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_list_files(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_pair_join(
     ): Int
@@ -1026,9 +1118,17 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_pair_share(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_pause_file(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_pin_file(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_poke(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_pull(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_put_file(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_put_image(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_quarantined(
     ): Int
@@ -1038,6 +1138,10 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_replicas(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_replicate(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_superseded_key(
@@ -1045,6 +1149,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_restore_with_biometrics(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_resume(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_resume_file(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_retire_device(
     ): Int
@@ -1062,6 +1168,10 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_shutdown(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_stage_file(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_stage_image(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_status(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_subscribe(
@@ -1072,11 +1182,17 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_sync(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_sync_files(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_sync_once(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_table(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_table_names(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_unpin_file(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_interocitor_watch_file_transfers(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_interocitor_watch_status(
     ): Int
@@ -1087,6 +1203,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_livequery_next(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_logsink_log(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_mailbox_check(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_mailbox_kind(
     ): Int
@@ -1109,6 +1227,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_intent(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_platformhttp_upload(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_qrcode_modules(
     ): Int
@@ -1135,6 +1255,12 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_interocitor_ffi_checksum_method_recoverykit_text(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_recoverykit_words(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_stagedfile_digest(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_stagedfile_path(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_method_stagedfile_size(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_method_statuswatch_cancel(
     ): Int
@@ -1182,15 +1308,23 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_interocitor_open(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_cloudflare(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_custom(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_folder(
     ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_google_drive(
+    ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_memory(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_s3(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse(
+    ): Int
+    external fun uniffi_interocitor_ffi_checksum_constructor_platformuploads_new(
     ): Int
     external fun uniffi_interocitor_ffi_checksum_constructor_qrcode_new(
     ): Int
@@ -1215,8 +1349,10 @@ internal object UniffiLib {
         uniffiCallbackInterfaceBiometricPrompt.register(this)
         uniffiCallbackInterfaceCredentialStore.register(this)
         uniffiCallbackInterfaceEventListener.register(this)
+        uniffiCallbackInterfaceFileInput.register(this)
         uniffiCallbackInterfaceLogSink.register(this)
         uniffiCallbackInterfaceMergeFunction.register(this)
+        uniffiCallbackInterfacePlatformHttp.register(this)
         uniffiCallbackInterfaceStorageAdapter.register(this)
         uniffiCallbackInterfaceTokenProvider.register(this)
         
@@ -1234,6 +1370,8 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_batch_delete(`ptr`: Long,`table`: RustBuffer.ByValue,`rowId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_batch_put(`ptr`: Long,`table`: RustBuffer.ByValue,`rowId`: RustBuffer.ByValue,`fields`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_batch_put_file(`ptr`: Long,`file`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_batch_replace(`ptr`: Long,`table`: RustBuffer.ByValue,`rowId`: RustBuffer.ByValue,`fields`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -1295,6 +1433,50 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_eventlistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_interocitor_ffi_fn_clone_filecontent(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_filecontent(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_filecontent_bytes(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_filecontent_info(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_filecontent_reader(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_filecontent_save_to(`ptr`: Long,`path`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_fileinput(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_fileinput(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_init_callback_vtable_fileinput(`vtable`: UniffiVTableCallbackInterfaceFileInput,
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_fileinput_read(`ptr`: Long,`limit`: Int,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_clone_filereader(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_filereader(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_filereader_read(`ptr`: Long,`limit`: Int,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_filetransferwatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_filetransferwatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_filetransferwatch_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_filetransferwatch_next(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_imageurl(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_imageurl(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_imageurl_content_type(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_imageurl_path(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_imageurl_revoke(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
     external fun uniffi_interocitor_ffi_fn_clone_interocitor(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_interocitor(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1306,6 +1488,8 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_interocitor_await_published(`ptr`: Long,`mark`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_begin_batch(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_cancel_file(`ptr`: Long,`path`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_clear_credentials(`ptr`: Long,
     ): Long
@@ -1319,6 +1503,8 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_connection_state(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_delete_file(`ptr`: Long,`path`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_device_id(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_interocitor_devices(`ptr`: Long,`cancel`: RustBuffer.ByValue,
@@ -1333,17 +1519,37 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_dump(`ptr`: Long,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_evict_file(`ptr`: Long,`path`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_export_credentials(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_export_to(`ptr`: Long,`path`: RustBuffer.ByValue,`format`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_file_transfers(`ptr`: Long,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_flush(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_get_file(`ptr`: Long,`path`: RustBuffer.ByValue,`digest`: RustBuffer.ByValue,`prefersCache`: Byte,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_get_file_metadata(`ptr`: Long,`path`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_get_image(`ptr`: Long,`path`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_get_image_url(`ptr`: Long,`path`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_get_passphrase(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_get_thumbnail(`ptr`: Long,`path`: RustBuffer.ByValue,`edge`: Int,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_import_credentials(`ptr`: Long,`json`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_import_from(`ptr`: Long,`path`: RustBuffer.ByValue,`passphrase`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_is_secured_with_biometrics(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_join(`ptr`: Long,`mesh`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_list_files(`ptr`: Long,`prefix`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_pair_join(`ptr`: Long,`options`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
@@ -1351,9 +1557,17 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_pair_share(`ptr`: Long,`options`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_pause_file(`ptr`: Long,`path`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_pin_file(`ptr`: Long,`path`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_poke(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_interocitor_pull(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_put_file(`ptr`: Long,`path`: RustBuffer.ByValue,`source`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_put_image(`ptr`: Long,`path`: RustBuffer.ByValue,`source`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_quarantined(`ptr`: Long,
     ): Long
@@ -1363,6 +1577,10 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_interocitor_ffi_fn_method_interocitor_recovery_kit(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_replicas(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_replicate(`ptr`: Long,`replica`: RustBuffer.ByValue,`verifies`: Byte,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_quarantined(`ptr`: Long,`name`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_superseded_key(`ptr`: Long,`id`: RustBuffer.ByValue,
@@ -1370,6 +1588,8 @@ internal object UniffiLib {
     external fun uniffi_interocitor_ffi_fn_method_interocitor_restore_with_biometrics(`ptr`: Long,`reason`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_resume(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_resume_file(`ptr`: Long,`path`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_retire_device(`ptr`: Long,`deviceId`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
@@ -1387,6 +1607,10 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_shutdown(`ptr`: Long,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_stage_file(`ptr`: Long,`path`: RustBuffer.ByValue,`source`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_stage_image(`ptr`: Long,`path`: RustBuffer.ByValue,`source`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_status(`ptr`: Long,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_subscribe(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1397,11 +1621,17 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_sync(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_sync_files(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_sync_once(`ptr`: Long,`deadlineMs`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_table(`ptr`: Long,`name`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_table_names(`ptr`: Long,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_unpin_file(`ptr`: Long,`path`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_interocitor_watch_file_transfers(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_interocitor_watch_status(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
@@ -1427,13 +1657,21 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_mailbox(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_interocitor_ffi_fn_constructor_mailbox_cloudflare(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_constructor_mailbox_custom(`adapter`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_constructor_mailbox_folder(`path`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
+    external fun uniffi_interocitor_ffi_fn_constructor_mailbox_google_drive(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_constructor_mailbox_memory(uniffi_out_err: UniffiRustCallStatus, 
     ): Long
+    external fun uniffi_interocitor_ffi_fn_constructor_mailbox_s3(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_constructor_mailbox_webdav(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_method_mailbox_check(`ptr`: Long,`root`: RustBuffer.ByValue,`others`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_interocitor_ffi_fn_method_mailbox_kind(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
@@ -1473,6 +1711,20 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_pairingpayload_to_url(`ptr`: Long,`base`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_clone_platformhttp(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_platformhttp(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_init_callback_vtable_platformhttp(`vtable`: UniffiVTableCallbackInterfacePlatformHttp,
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_platformhttp_upload(`ptr`: Long,`request`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_clone_platformuploads(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_platformuploads(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_constructor_platformuploads_new(`http`: Long,`folder`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_clone_qrcode(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_qrcode(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1515,6 +1767,16 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_interocitor_ffi_fn_method_recoverykit_words(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_clone_stagedfile(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
+    external fun uniffi_interocitor_ffi_fn_free_stagedfile(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_interocitor_ffi_fn_method_stagedfile_digest(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_stagedfile_path(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): RustBuffer.ByValue
+    external fun uniffi_interocitor_ffi_fn_method_stagedfile_size(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Long
     external fun uniffi_interocitor_ffi_fn_clone_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_interocitor_ffi_fn_free_statuswatch(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -1751,6 +2013,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_batch_put() and 0xFFFF) != 62883) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_batch_put_file() and 0xFFFF) != 30765) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_batch_replace() and 0xFFFF) != 44605) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1799,6 +2064,39 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_eventlistener_on_events() and 0xFFFF) != 52276) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filecontent_bytes() and 0xFFFF) != 21465) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filecontent_info() and 0xFFFF) != 55715) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filecontent_reader() and 0xFFFF) != 52919) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filecontent_save_to() and 0xFFFF) != 42069) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_fileinput_read() and 0xFFFF) != 13920) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filereader_read() and 0xFFFF) != 59969) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filetransferwatch_cancel() and 0xFFFF) != 20756) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_filetransferwatch_next() and 0xFFFF) != 39870) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_imageurl_content_type() and 0xFFFF) != 15351) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_imageurl_path() and 0xFFFF) != 36795) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_imageurl_revoke() and 0xFFFF) != 46608) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_app_name() and 0xFFFF) != 33066) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1806,6 +2104,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_begin_batch() and 0xFFFF) != 33948) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_cancel_file() and 0xFFFF) != 3979) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_clear_credentials() and 0xFFFF) != 29306) {
@@ -1824,6 +2125,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_connection_state() and 0xFFFF) != 22433) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_delete_file() and 0xFFFF) != 47212) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_device_id() and 0xFFFF) != 32014) {
@@ -1847,22 +2151,52 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_dump() and 0xFFFF) != 26337) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_evict_file() and 0xFFFF) != 38438) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_export_credentials() and 0xFFFF) != 60444) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_export_to() and 0xFFFF) != 47844) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_file_transfers() and 0xFFFF) != 41300) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_flush() and 0xFFFF) != 34301) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_file() and 0xFFFF) != 6913) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_file_metadata() and 0xFFFF) != 53179) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_image() and 0xFFFF) != 31056) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_image_url() and 0xFFFF) != 46150) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_passphrase() and 0xFFFF) != 1667) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_get_thumbnail() and 0xFFFF) != 6658) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_import_credentials() and 0xFFFF) != 570) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_import_from() and 0xFFFF) != 48867) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_is_secured_with_biometrics() and 0xFFFF) != 8198) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_join() and 0xFFFF) != 1904) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_list_files() and 0xFFFF) != 58040) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pair_join() and 0xFFFF) != 59872) {
@@ -1874,10 +2208,22 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pair_share() and 0xFFFF) != 34119) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pause_file() and 0xFFFF) != 29407) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pin_file() and 0xFFFF) != 63737) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_poke() and 0xFFFF) != 27836) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_pull() and 0xFFFF) != 25076) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_put_file() and 0xFFFF) != 11217) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_put_image() and 0xFFFF) != 50279) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_quarantined() and 0xFFFF) != 48892) {
@@ -1892,6 +2238,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_recovery_kit() and 0xFFFF) != 35646) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_replicas() and 0xFFFF) != 14928) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_replicate() and 0xFFFF) != 34385) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_restore_quarantined() and 0xFFFF) != 47630) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1902,6 +2254,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_resume() and 0xFFFF) != 33544) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_resume_file() and 0xFFFF) != 23810) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_retire_device() and 0xFFFF) != 27425) {
@@ -1928,6 +2283,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_shutdown() and 0xFFFF) != 29193) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_stage_file() and 0xFFFF) != 63469) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_stage_image() and 0xFFFF) != 31633) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_status() and 0xFFFF) != 54080) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1943,6 +2304,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_sync() and 0xFFFF) != 24299) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_sync_files() and 0xFFFF) != 2009) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_sync_once() and 0xFFFF) != 35073) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1950,6 +2314,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_table_names() and 0xFFFF) != 4085) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_unpin_file() and 0xFFFF) != 49559) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_watch_file_transfers() and 0xFFFF) != 43260) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_interocitor_watch_status() and 0xFFFF) != 30719) {
@@ -1965,6 +2335,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_logsink_log() and 0xFFFF) != 64830) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_mailbox_check() and 0xFFFF) != 55379) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_mailbox_kind() and 0xFFFF) != 23791) {
@@ -1998,6 +2371,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_pairingpayload_to_url() and 0xFFFF) != 10600) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_platformhttp_upload() and 0xFFFF) != 54456) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_qrcode_modules() and 0xFFFF) != 30097) {
@@ -2037,6 +2413,15 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_recoverykit_words() and 0xFFFF) != 20603) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_stagedfile_digest() and 0xFFFF) != 58217) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_stagedfile_path() and 0xFFFF) != 13259) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_method_stagedfile_size() and 0xFFFF) != 27025) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_method_statuswatch_cancel() and 0xFFFF) != 40220) {
@@ -2108,19 +2493,31 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_interocitor_open() and 0xFFFF) != 30879) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_cloudflare() and 0xFFFF) != 6062) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_custom() and 0xFFFF) != 63209) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_folder() and 0xFFFF) != 18209) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_google_drive() and 0xFFFF) != 46657) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_memory() and 0xFFFF) != 57290) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_s3() and 0xFFFF) != 36309) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_mailbox_webdav() and 0xFFFF) != 12669) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_pairingpayload_parse() and 0xFFFF) != 34804) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_interocitor_ffi_checksum_constructor_platformuploads_new() and 0xFFFF) != 22027) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_interocitor_ffi_checksum_constructor_qrcode_new() and 0xFFFF) != 62230) {
@@ -2449,6 +2846,33 @@ private class JavaLangRefCleanable(
 /**
  * @suppress
  */
+public object FfiConverterUShort: FfiConverter<UShort, Short> {
+    override fun lift(value: Short): UShort {
+        return value.toUShort()
+    }
+
+    fun lift(value: Int): UShort {
+        return value.toUShort()
+    }
+
+    override fun read(buf: ByteBuffer): UShort {
+        return lift(buf.getShort())
+    }
+
+    override fun lower(value: UShort): Short {
+        return value.toShort()
+    }
+
+    override fun allocationSize(value: UShort) = 2UL
+
+    override fun write(value: UShort, buf: ByteBuffer) {
+        buf.putShort(value.toShort())
+    }
+}
+
+/**
+ * @suppress
+ */
 public object FfiConverterUInt: FfiConverter<UInt, Int> {
     override fun lift(value: Int): UInt {
         return value.toUInt()
@@ -2713,6 +3137,13 @@ public interface BatchInterface {
     fun `put`(`table`: kotlin.String, `rowId`: kotlin.String, `fields`: kotlin.ByteArray)
     
     /**
+     * Puts a file, staged by `Interocitor.stage_file`, together with the rows. Other devices see none of the rows before
+     * the mailbox has all the files. Of several files under one path the last one counts. One that another handle staged,
+     * or that a batch has already, is refused (`INVALID_ARGUMENT`).
+     */
+    fun `putFile`(`file`: StagedFile)
+    
+    /**
      * As `Table.replace`, when the batch is committed.
      */
     fun `replace`(`table`: kotlin.String, `rowId`: kotlin.String, `fields`: kotlin.ByteArray)
@@ -2906,6 +3337,25 @@ open class Batch: Disposable, AutoCloseable, BatchInterface
         FfiConverterString.lower(`table`),
         FfiConverterString.lower(`rowId`),
         FfiConverterByteArray.lower(`fields`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Puts a file, staged by `Interocitor.stage_file`, together with the rows. Other devices see none of the rows before
+     * the mailbox has all the files. Of several files under one path the last one counts. One that another handle staged,
+     * or that a batch has already, is refused (`INVALID_ARGUMENT`).
+     */
+    @Throws(Failure::class)override fun `putFile`(`file`: StagedFile)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_batch_put_file(
+        it,
+        
+        FfiConverterTypeStagedFile.lower(`file`),_status)
 }
     }
     
@@ -5050,6 +5500,1589 @@ public object FfiConverterTypeEventListener: FfiConverter<EventListener, Long> {
 
 
 /**
+ * The content of a file, as it was when it was asked for: nothing that happens to the file changes it. It is taken out
+ * once, in one of three ways, and nothing of it is given out before all of it has been checked against its digest.
+ */
+public interface FileContentInterface {
+    
+    /**
+     * The whole content. For what fits into memory.
+     */
+    suspend fun `bytes`(`cancel`: CancelToken? = null): kotlin.ByteArray
+    
+    /**
+     * What is known of the file.
+     */
+    fun `info`(): FileInfo
+    
+    /**
+     * The content piece by piece. It is read once to be checked, and once by the caller.
+     */
+    suspend fun `reader`(`cancel`: CancelToken? = null): FileReader
+    
+    /**
+     * Writes the content to a file of this device, readable by its owner only. A file that is there is replaced in one
+     * step; on failure it stays as it was.
+     */
+    suspend fun `saveTo`(`path`: kotlin.String, `cancel`: CancelToken? = null)
+    
+    companion object
+}
+
+/**
+ * The content of a file, as it was when it was asked for: nothing that happens to the file changes it. It is taken out
+ * once, in one of three ways, and nothing of it is given out before all of it has been checked against its digest.
+ */
+open class FileContent: Disposable, AutoCloseable, FileContentInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_filecontent(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_filecontent(handle, status)
+        }
+    }
+
+    
+    /**
+     * The whole content. For what fits into memory.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `bytes`(`cancel`: CancelToken?) : kotlin.ByteArray {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_filecontent_bytes(
+                uniffiHandle,
+                
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterByteArray.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * What is known of the file.
+     */override fun `info`(): FileInfo {
+            return FfiConverterTypeFileInfo.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_filecontent_info(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The content piece by piece. It is read once to be checked, and once by the caller.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `reader`(`cancel`: CancelToken?) : FileReader {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_filecontent_reader(
+                uniffiHandle,
+                
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeFileReader.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Writes the content to a file of this device, readable by its owner only. A file that is there is replaced in one
+     * step; on failure it stays as it was.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `saveTo`(`path`: kotlin.String, `cancel`: CancelToken?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_filecontent_save_to(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileContent: FfiConverter<FileContent, Long> {
+    override fun lower(value: FileContent): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FileContent {
+        return FileContent(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FileContent {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FileContent) = 8UL
+
+    override fun write(value: FileContent, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Content that the app reads, in its language.
+ */
+public interface FileInput {
+    
+    /**
+     * The next bytes, about `limit` of them at most; none at the end. Called on a thread where blocking harms nobody, and
+     * not any more once the wait for the call that it was given to was given up. What it throws fails that call
+     * (`INVALID_ARGUMENT`), and nothing is stored.
+     */
+    fun `read`(`limit`: kotlin.UInt): kotlin.ByteArray
+    
+    companion object
+}
+
+/**
+ * Content that the app reads, in its language.
+ */
+open class FileInputImpl: Disposable, AutoCloseable, FileInput
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_fileinput(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_fileinput(handle, status)
+        }
+    }
+
+    
+    /**
+     * The next bytes, about `limit` of them at most; none at the end. Called on a thread where blocking harms nobody, and
+     * not any more once the wait for the call that it was given to was given up. What it throws fails that call
+     * (`INVALID_ARGUMENT`), and nothing is stored.
+     */
+    @Throws(Failure::class)override fun `read`(`limit`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_fileinput_read(
+        it,
+        
+        FfiConverterUInt.lower(`limit`),_status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceFileInput {
+    internal object `read`: UniffiCallbackInterfaceFileInputMethod0 {
+        override fun callback(`uniffiHandle`: Long,`limit`: Int,`uniffiOutReturn`: RustBuffer,uniffiCallStatus: UniffiRustCallStatus,) {
+            val uniffiObj = FfiConverterTypeFileInput.handleMap.get(uniffiHandle)
+            val makeCall = { ->
+                uniffiObj.`read`(
+                    FfiConverterUInt.lift(`limit`),
+                )
+            }
+            val writeReturn = { value: kotlin.ByteArray -> uniffiOutReturn.setValue(FfiConverterByteArray.lower(value)) }
+            uniffiTraitInterfaceCallWithError(
+                uniffiCallStatus,
+                makeCall,
+                writeReturn,
+                { e: Failure -> FfiConverterTypeFailure.lower(e) }
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeFileInput.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeFileInput.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceFileInput.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `read`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_interocitor_ffi_fn_init_callback_vtable_fileinput(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileInput: FfiConverter<FileInput, Long> {
+    internal val handleMap = UniffiHandleMap<FileInput>()
+
+    override fun lower(value: FileInput): Long {
+        if (value is FileInputImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): FileInput {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return FileInputImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): FileInput {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FileInput) = 8UL
+
+    override fun write(value: FileInput, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Reads the content of a file.
+ */
+public interface FileReaderInterface {
+    
+    /**
+     * The next bytes, `limit` of them at most; none at the end.
+     */
+    suspend fun `read`(`limit`: kotlin.UInt): kotlin.ByteArray
+    
+    companion object
+}
+
+/**
+ * Reads the content of a file.
+ */
+open class FileReader: Disposable, AutoCloseable, FileReaderInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_filereader(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_filereader(handle, status)
+        }
+    }
+
+    
+    /**
+     * The next bytes, `limit` of them at most; none at the end.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `read`(`limit`: kotlin.UInt) : kotlin.ByteArray {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_filereader_read(
+                uniffiHandle,
+                
+        FfiConverterUInt.lower(`limit`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterByteArray.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileReader: FfiConverter<FileReader, Long> {
+    override fun lower(value: FileReader): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FileReader {
+        return FileReader(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FileReader {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FileReader) = 8UL
+
+    override fun write(value: FileReader, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * What is still to be done about files, as it changes. It is asked, it does not push: of many changes between two
+ * questions only the last state is given, at most four in a second.
+ */
+public interface FileTransferWatchInterface {
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */
+    fun `cancel`()
+    
+    /**
+     * What is still to be done: at once the first time, later as soon as it differs from what was given last. Null after
+     * `cancel` or after the database was shut down. While it is suspended this waits.
+     */
+    suspend fun `next`(): List<FileInfo>?
+    
+    companion object
+}
+
+/**
+ * What is still to be done about files, as it changes. It is asked, it does not push: of many changes between two
+ * questions only the last state is given, at most four in a second.
+ */
+open class FileTransferWatch: Disposable, AutoCloseable, FileTransferWatchInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_filetransferwatch(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_filetransferwatch(handle, status)
+        }
+    }
+
+    
+    /**
+     * Ends it; a `next` that waits returns null.
+     */override fun `cancel`()
+        = 
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_filetransferwatch_cancel(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+    /**
+     * What is still to be done: at once the first time, later as soon as it differs from what was given last. Null after
+     * `cancel` or after the database was shut down. While it is suspended this waits.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `next`() : List<FileInfo>? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_filetransferwatch_next(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalSequenceTypeFileInfo.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileTransferWatch: FfiConverter<FileTransferWatch, Long> {
+    override fun lower(value: FileTransferWatch): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FileTransferWatch {
+        return FileTransferWatch(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FileTransferWatch {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FileTransferWatch) = 8UL
+
+    override fun write(value: FileTransferWatch, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * An image that lies in the clear in a temporary file, readable by its owner only. It goes when it is revoked or
+ * forgotten, at the latest when the database shuts down, and after a crash when its store is opened next.
+ */
+public interface ImageUrlInterface {
+    
+    /**
+     * The media type of the image.
+     */
+    fun `contentType`(): kotlin.String
+    
+    /**
+     * The temporary file.
+     */
+    fun `path`(): kotlin.String
+    
+    /**
+     * Removes the file now, whoever still shows it. Once more does nothing.
+     */
+    fun `revoke`()
+    
+    companion object
+}
+
+/**
+ * An image that lies in the clear in a temporary file, readable by its owner only. It goes when it is revoked or
+ * forgotten, at the latest when the database shuts down, and after a crash when its store is opened next.
+ */
+open class ImageUrl: Disposable, AutoCloseable, ImageUrlInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_imageurl(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_imageurl(handle, status)
+        }
+    }
+
+    
+    /**
+     * The media type of the image.
+     */override fun `contentType`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_imageurl_content_type(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * The temporary file.
+     */override fun `path`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_imageurl_path(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Removes the file now, whoever still shows it. Once more does nothing.
+     */
+    @Throws(Failure::class)override fun `revoke`()
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_imageurl_revoke(
+        it,
+        _status)
+}
+    }
+    
+    
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImageUrl: FfiConverter<ImageUrl, Long> {
+    override fun lower(value: ImageUrl): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): ImageUrl {
+        return ImageUrl(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): ImageUrl {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: ImageUrl) = 8UL
+
+    override fun write(value: ImageUrl, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * A local database and, once connected, a member of a mesh.
  */
 public interface InterocitorInterface {
@@ -5070,6 +7103,12 @@ public interface InterocitorInterface {
      * A batch to be filled and committed. No lock is held until then.
      */
     fun `beginBatch`(): Batch
+    
+    /**
+     * Gives up what is to be done about a file. Content that waited to be uploaded is gone; what the mailbox has stays.
+     * Refused where rows of a batch wait for the upload (`INVALID_ARGUMENT`).
+     */
+    suspend fun `cancelFile`(`path`: kotlin.String)
     
     /**
      * Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept.
@@ -5104,6 +7143,12 @@ public interface InterocitorInterface {
      * State of the connection.
      */
     fun `connectionState`(): ConnectionState
+    
+    /**
+     * Deletes a file: here at once, in the mailbox as soon as it can be reached. A file that does not exist counts as
+     * deleted. Rows of a batch that waited for its upload are published without it.
+     */
+    suspend fun `deleteFile`(`path`: kotlin.String)
     
     /**
      * Id of this device in its mesh.
@@ -5145,15 +7190,57 @@ public interface InterocitorInterface {
     suspend fun `dump`(): kotlin.String
     
     /**
+     * Gives up the copy of a file on this device, also of a pinned one. The mailbox keeps the file; one that it does not
+     * have yet is refused (`INVALID_ARGUMENT`).
+     */
+    suspend fun `evictFile`(`path`: kotlin.String)
+    
+    /**
      * The passphrase in use with its mesh, as the JavaScript client keeps them:
      * `{"passphrase","deviceId","meshId"}`. Secret.
      */
     fun `exportCredentials`(): kotlin.String
     
     /**
+     * Writes all rows, with deletions and clocks, and all durable files to `path`, which must not exist yet; an empty
+     * folder may. It shows there when it is whole. Rows are of one moment. Files that lie in the mailbox alone are
+     * fetched: connect first. `ExportProgress` tells how far it is.
+     */
+    suspend fun `exportTo`(`path`: kotlin.String, `format`: ExportFormat, `cancel`: CancelToken? = null): Exported
+    
+    /**
+     * What is still to be done about files, how far it is, and why it failed.
+     */
+    suspend fun `fileTransfers`(): List<FileInfo>
+    
+    /**
      * Publishes what waits; gives the number of change files that the mailbox acknowledged.
      */
     suspend fun `flush`(`cancel`: CancelToken? = null): kotlin.Long
+    
+    /**
+     * The content of a file. A copy on this device is given where the mailbox has no newer one or cannot be asked;
+     * otherwise the file is downloaded, and kept as long as there is space. With `digest`, as a row may hold it, no other
+     * content is given, and a copy on this device is given without asking. With `prefers_cache` a copy on this device is
+     * given without asking whether it is still current.
+     */
+    suspend fun `getFile`(`path`: kotlin.String, `digest`: kotlin.String? = null, `prefersCache`: kotlin.Boolean = false, `cancel`: CancelToken? = null): FileContent
+    
+    /**
+     * What is known of a file, or null where there is none. In the hashed form everything lies inside the file, which is
+     * downloaded for it; without a connection what this device knows is told.
+     */
+    suspend fun `getFileMetadata`(`path`: kotlin.String, `cancel`: CancelToken? = null): FileInfo?
+    
+    /**
+     * An image in memory, of up to 64 MiB; a larger one is refused (`LIMIT`).
+     */
+    suspend fun `getImage`(`path`: kotlin.String, `cancel`: CancelToken? = null): ImageContent
+    
+    /**
+     * Lays an image out in the clear, in a temporary file for a view that takes a URL.
+     */
+    suspend fun `getImageUrl`(`path`: kotlin.String, `cancel`: CancelToken? = null): ImageUrl
     
     /**
      * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it
@@ -5162,10 +7249,26 @@ public interface InterocitorInterface {
     fun `getPassphrase`(): kotlin.String?
     
     /**
+     * A small picture of an image, which fits into a square of `edge` pixels (1 to 2048) and stands upright. Made once and
+     * kept on this device; a copy of the image that lies here is taken without asking whether it is still current.
+     * `DECODE` for what is no PNG, JPEG, GIF, WebP, BMP or ICO; `LIMIT` for an image that would take too much memory;
+     * `INVALID_ARGUMENT` for another `edge`, and from a library that was built without small pictures.
+     */
+    suspend fun `getThumbnail`(`path`: kotlin.String, `edge`: kotlin.UInt, `cancel`: CancelToken? = null): Thumbnail
+    
+    /**
      * Takes over what `export_credentials` or the JavaScript client wrote, from the next connect on, which checks it.
      * The device id stays this store's own.
      */
     fun `importCredentials`(`json`: kotlin.String)
+    
+    /**
+     * Takes over what `export_to` wrote at `path`: all of it is read and proven first, then taken over in one step, or
+     * nothing is changed (`EXPORT_INVALID`, `EXPORT_NEWER`, `PASSPHRASE_WRONG`). Into a new store that is a restore; into
+     * one of the same mesh a merge, in which whatever is newer stays. `passphrase`: of the archive; of one under the key of
+     * a mesh that mesh's, unless it is this database's own. `ImportProgress` tells how far it is.
+     */
+    suspend fun `importFrom`(`path`: kotlin.String, `passphrase`: kotlin.String? = null, `cancel`: CancelToken? = null): Imported
     
     /**
      * Whether there is a copy that `restore_with_biometrics` could open.
@@ -5176,6 +7279,11 @@ public interface InterocitorInterface {
      * Takes part in a mesh that exists, as an invitation describes it. Never founds one.
      */
     suspend fun `join`(`mesh`: MeshConfiguration, `cancel`: CancelToken? = null): Connection
+    
+    /**
+     * The files whose paths begin with `prefix`, empty for all. Connected, the mailbox is listed.
+     */
+    suspend fun `listFiles`(`prefix`: kotlin.String, `cancel`: CancelToken? = null): FileListing
     
     /**
      * Asks to take part in the mesh of another device, which is to scan the payload. Not while connected.
@@ -5195,8 +7303,20 @@ public interface InterocitorInterface {
     suspend fun `pairShare`(`options`: PairingOptions, `cancel`: CancelToken? = null): Pairing
     
     /**
-     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     * Stops what is to be done about a file, also across restarts, until it is resumed. What was transferred so far is
+     * transferred again then.
+     */
+    suspend fun `pauseFile`(`path`: kotlin.String)
+    
+    /**
+     * Keeps a file on this device, whatever the size of the cache, and downloads it if it is not here.
+     */
+    suspend fun `pinFile`(`path`: kotlin.String)
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+     * become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+     * does not sync by itself, or is not connected.
      */
     fun `poke`()
     
@@ -5204,6 +7324,21 @@ public interface InterocitorInterface {
      * Reads what is new in the mailbox; gives the number of changed rows.
      */
     suspend fun `pull`(`cancel`: CancelToken? = null): kotlin.Long
+    
+    /**
+     * Puts a file under a path of the app, such as `receipts/may.pdf`. When this returns, the content lies on this device
+     * and will be uploaded, whatever happens to the source; a connected database does so by itself, others with `sync`.
+     * `content_type` is a media type; in the plain form only WebDAV keeps it. Files are not merged: the last upload under
+     * a path wins.
+     */
+    suspend fun `putFile`(`path`: kotlin.String, `source`: FileSource, `contentType`: kotlin.String? = null, `cancel`: CancelToken? = null): FileInfo
+    
+    /**
+     * Puts an image: a durable file, for which all of the above holds. Its media type is `content_type`, else that of the
+     * data URL, else `image/svg+xml` for text, else what `path` ends with, else `image/png`. A media type that is not an
+     * image's is refused (`INVALID_ARGUMENT`), and so is a data URL that cannot be read.
+     */
+    suspend fun `putImage`(`path`: kotlin.String, `source`: ImageSource, `contentType`: kotlin.String? = null, `cancel`: CancelToken? = null): FileInfo
     
     /**
      * Files of the mailbox that cannot be read, and writes of this device that were put aside.
@@ -5227,6 +7362,18 @@ public interface InterocitorInterface {
     fun `recoveryKit`(): RecoveryKit
     
     /**
+     * How the replicas stand.
+     */
+    suspend fun `replicas`(): List<ReplicaState>
+    
+    /**
+     * Brings a replica up to date with the main mailbox, whatever it lacks; connect first. What is there already is not
+     * written again, so that a call that was broken off is continued by the next. With `verifies`, what is there is read
+     * on both sides and compared, and copied again where it differs. `ReplicaProgress` tells how far it is.
+     */
+    suspend fun `replicate`(`replica`: kotlin.String, `verifies`: kotlin.Boolean = false, `cancel`: CancelToken? = null): Replicated
+    
+    /**
      * Takes something out of quarantine, by its name: a write is made once more, and its row comes back with these
      * columns; a file is tried again with the next pull.
      */
@@ -5247,6 +7394,11 @@ public interface InterocitorInterface {
      * Takes the files up again after `suspend`, and exchanges at once where the database is connected.
      */
     suspend fun `resume`()
+    
+    /**
+     * Goes on with what is to be done about a file, at once: after a pause, or after it failed.
+     */
+    suspend fun `resumeFile`(`path`: kotlin.String)
     
     /**
      * Retires a device that will not come back: nobody waits for it any more before deletions are forgotten. If it
@@ -5295,6 +7447,17 @@ public interface InterocitorInterface {
     suspend fun `shutdown`()
     
     /**
+     * Takes content over from its source, without putting it under its path yet: `Batch.put_file` does that, together
+     * with the rows that name it.
+     */
+    suspend fun `stageFile`(`path`: kotlin.String, `source`: FileSource, `contentType`: kotlin.String? = null, `cancel`: CancelToken? = null): StagedFile
+    
+    /**
+     * As `stage_file`, for an image.
+     */
+    suspend fun `stageImage`(`path`: kotlin.String, `source`: ImageSource, `contentType`: kotlin.String? = null, `cancel`: CancelToken? = null): StagedFile
+    
+    /**
      * How things stand.
      */
     suspend fun `status`(): Status
@@ -5321,6 +7484,12 @@ public interface InterocitorInterface {
     suspend fun `sync`(`cancel`: CancelToken? = null)
     
     /**
+     * Moves all files that wait, each tried once; rows that waited for them are published by the next flush. `sync` does
+     * this as well.
+     */
+    suspend fun `syncFiles`(`cancel`: CancelToken? = null): FilesSynced
+    
+    /**
      * Connects where that is needed and exchanges once, within the deadline: for the short time that an operating
      * system gives to an app in the background.
      */
@@ -5335,6 +7504,16 @@ public interface InterocitorInterface {
      * Names of all tables that hold or held rows.
      */
     suspend fun `tableNames`(): List<kotlin.String>
+    
+    /**
+     * Lets a pinned file go when the cache needs the space.
+     */
+    suspend fun `unpinFile`(`path`: kotlin.String)
+    
+    /**
+     * What is still to be done about files, now and again whenever that has changed, bytes on their way included.
+     */
+    fun `watchFileTransfers`(): FileTransferWatch
     
     /**
      * How things stand, now and again whenever that has changed.
@@ -5517,6 +7696,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Gives up what is to be done about a file. Content that waited to be uploaded is gone; what the mailbox has stays.
+     * Refused where rows of a batch wait for the upload (`INVALID_ARGUMENT`).
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `cancelFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_cancel_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Forgets the passphrase, here and in the credential store; rows and the copy that biometrics open are kept.
      */
     @Throws(Failure::class)
@@ -5643,6 +7849,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * Deletes a file: here at once, in the mailbox as soon as it can be reached. A file that does not exist counts as
+     * deleted. Rows of a batch that waited for its upload are published without it.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `deleteFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_delete_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -5817,6 +8050,33 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Gives up the copy of a file on this device, also of a pinned one. The mailbox keeps the file; one that it does not
+     * have yet is refused (`INVALID_ARGUMENT`).
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `evictFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_evict_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * The passphrase in use with its mesh, as the JavaScript client keeps them:
      * `{"passphrase","deviceId","meshId"}`. Secret.
      */
@@ -5832,6 +8092,59 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * Writes all rows, with deletions and clocks, and all durable files to `path`, which must not exist yet; an empty
+     * folder may. It shows there when it is whole. Rows are of one moment. Files that lie in the mailbox alone are
+     * fetched: connect first. `ExportProgress` tells how far it is.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `exportTo`(`path`: kotlin.String, `format`: ExportFormat, `cancel`: CancelToken?) : Exported {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_export_to(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeExportFormat.lower(`format`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeExported.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * What is still to be done about files, how far it is, and why it failed.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `fileTransfers`() : List<FileInfo> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_file_transfers(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeFileInfo.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -5860,6 +8173,116 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * The content of a file. A copy on this device is given where the mailbox has no newer one or cannot be asked;
+     * otherwise the file is downloaded, and kept as long as there is space. With `digest`, as a row may hold it, no other
+     * content is given, and a copy on this device is given without asking. With `prefers_cache` a copy on this device is
+     * given without asking whether it is still current.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `getFile`(`path`: kotlin.String, `digest`: kotlin.String?, `prefersCache`: kotlin.Boolean, `cancel`: CancelToken?) : FileContent {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_get_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalString.lower(`digest`),
+        FfiConverterBoolean.lower(`prefersCache`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeFileContent.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * What is known of a file, or null where there is none. In the hashed form everything lies inside the file, which is
+     * downloaded for it; without a connection what this device knows is told.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `getFileMetadata`(`path`: kotlin.String, `cancel`: CancelToken?) : FileInfo? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_get_file_metadata(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalTypeFileInfo.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * An image in memory, of up to 64 MiB; a larger one is refused (`LIMIT`).
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `getImage`(`path`: kotlin.String, `cancel`: CancelToken?) : ImageContent {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_get_image(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeImageContent.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Lays an image out in the clear, in a temporary file for a view that takes a URL.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `getImageUrl`(`path`: kotlin.String, `cancel`: CancelToken?) : ImageUrl {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_get_image_url(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeImageUrl.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * The mesh passphrase in use; null where there is none yet or the mesh is not encrypted. Treat it as what it
      * is: everything.
      */override fun `getPassphrase`(): kotlin.String? {
@@ -5874,6 +8297,36 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * A small picture of an image, which fits into a square of `edge` pixels (1 to 2048) and stands upright. Made once and
+     * kept on this device; a copy of the image that lies here is taken without asking whether it is still current.
+     * `DECODE` for what is no PNG, JPEG, GIF, WebP, BMP or ICO; `LIMIT` for an image that would take too much memory;
+     * `INVALID_ARGUMENT` for another `edge`, and from a library that was built without small pictures.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `getThumbnail`(`path`: kotlin.String, `edge`: kotlin.UInt, `cancel`: CancelToken?) : Thumbnail {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_get_thumbnail(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterUInt.lower(`edge`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeThumbnail.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -5892,6 +8345,36 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     }
     
     
+
+    
+    /**
+     * Takes over what `export_to` wrote at `path`: all of it is read and proven first, then taken over in one step, or
+     * nothing is changed (`EXPORT_INVALID`, `EXPORT_NEWER`, `PASSPHRASE_WRONG`). Into a new store that is a restore; into
+     * one of the same mesh a merge, in which whatever is newer stays. `passphrase`: of the archive; of one under the key of
+     * a mesh that mesh's, unless it is this database's own. `ImportProgress` tells how far it is.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `importFrom`(`path`: kotlin.String, `passphrase`: kotlin.String?, `cancel`: CancelToken?) : Imported {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_import_from(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalString.lower(`passphrase`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeImported.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -5938,6 +8421,32 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
         // lift function
         { FfiConverterTypeConnection.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * The files whose paths begin with `prefix`, empty for all. Connected, the mailbox is listed.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `listFiles`(`prefix`: kotlin.String, `cancel`: CancelToken?) : FileListing {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_list_files(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`prefix`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFileListing.lift(it) },
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -6026,8 +8535,62 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
-     * Tells that the mailbox has news, as a push message says. They are pulled after a second, in which further messages
-     * collapse. Does nothing where the database does not sync by itself, or is not connected.
+     * Stops what is to be done about a file, also across restarts, until it is resumed. What was transferred so far is
+     * transferred again then.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `pauseFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_pause_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Keeps a file on this device, whatever the size of the cache, and downloads it if it is not here.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `pinFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_pin_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Tells that the mailbox has news, as a push message says. They are pulled at once; messages of the following second
+     * become one more pull. While pulls fail, the retry that comes anyway is waited for. Does nothing where the database
+     * does not sync by itself, or is not connected.
      */override fun `poke`()
         = 
     callWithHandle {
@@ -6060,6 +8623,67 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_i64(future) },
         // lift function
         { FfiConverterLong.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Puts a file under a path of the app, such as `receipts/may.pdf`. When this returns, the content lies on this device
+     * and will be uploaded, whatever happens to the source; a connected database does so by itself, others with `sync`.
+     * `content_type` is a media type; in the plain form only WebDAV keeps it. Files are not merged: the last upload under
+     * a path wins.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `putFile`(`path`: kotlin.String, `source`: FileSource, `contentType`: kotlin.String?, `cancel`: CancelToken?) : FileInfo {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_put_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeFileSource.lower(`source`),
+        FfiConverterOptionalString.lower(`contentType`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFileInfo.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Puts an image: a durable file, for which all of the above holds. Its media type is `content_type`, else that of the
+     * data URL, else `image/svg+xml` for text, else what `path` ends with, else `image/png`. A media type that is not an
+     * image's is refused (`INVALID_ARGUMENT`), and so is a data URL that cannot be read.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `putImage`(`path`: kotlin.String, `source`: ImageSource, `contentType`: kotlin.String?, `cancel`: CancelToken?) : FileInfo {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_put_image(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeImageSource.lower(`source`),
+        FfiConverterOptionalString.lower(`contentType`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFileInfo.lift(it) },
         // Error FFI converter
         Failure.ErrorHandler,
     )
@@ -6148,6 +8772,59 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
     )
     }
     
+
+    
+    /**
+     * How the replicas stand.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `replicas`() : List<ReplicaState> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_replicas(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeReplicaState.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Brings a replica up to date with the main mailbox, whatever it lacks; connect first. What is there already is not
+     * written again, so that a call that was broken off is continued by the next. With `verifies`, what is there is read
+     * on both sides and compared, and copied again where it differs. `ReplicaProgress` tells how far it is.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `replicate`(`replica`: kotlin.String, `verifies`: kotlin.Boolean, `cancel`: CancelToken?) : Replicated {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_replicate(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`replica`),
+        FfiConverterBoolean.lower(`verifies`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeReplicated.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
 
     
     /**
@@ -6241,6 +8918,32 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
             UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_resume(
                 uniffiHandle,
                 
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Goes on with what is to be done about a file, at once: after a pause, or after it failed.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `resumeFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_resume_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
             )
         },
         { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
@@ -6442,6 +9145,63 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Takes content over from its source, without putting it under its path yet: `Batch.put_file` does that, together
+     * with the rows that name it.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `stageFile`(`path`: kotlin.String, `source`: FileSource, `contentType`: kotlin.String?, `cancel`: CancelToken?) : StagedFile {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_stage_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeFileSource.lower(`source`),
+        FfiConverterOptionalString.lower(`contentType`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeStagedFile.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * As `stage_file`, for an image.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `stageImage`(`path`: kotlin.String, `source`: ImageSource, `contentType`: kotlin.String?, `cancel`: CancelToken?) : StagedFile {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_stage_image(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeImageSource.lower(`source`),
+        FfiConverterOptionalString.lower(`contentType`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeStagedFile.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * How things stand.
      */
     @Throws(Failure::class)
@@ -6560,6 +9320,32 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
 
     
     /**
+     * Moves all files that wait, each tried once; rows that waited for them are published by the next flush. `sync` does
+     * this as well.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `syncFiles`(`cancel`: CancelToken?) : FilesSynced {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_sync_files(
+                uniffiHandle,
+                
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFilesSynced.lift(it) },
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Connects where that is needed and exchanges once, within the deadline: for the short time that an operating
      * system gives to an app in the background.
      */
@@ -6626,6 +9412,49 @@ open class Interocitor: Disposable, AutoCloseable, InterocitorInterface
         Failure.ErrorHandler,
     )
     }
+
+    
+    /**
+     * Lets a pinned file go when the cache needs the space.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `unpinFile`(`path`: kotlin.String) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_unpin_file(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * What is still to be done about files, now and again whenever that has changed, bytes on their way included.
+     */
+    @Throws(Failure::class)override fun `watchFileTransfers`(): FileTransferWatch {
+            return FfiConverterTypeFileTransferWatch.lift(
+    callWithHandle {
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_interocitor_watch_file_transfers(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
 
     
     /**
@@ -7455,7 +10284,17 @@ public object FfiConverterTypeLogSink: FfiConverter<LogSink, Long> {
 public interface MailboxInterface {
     
     /**
-     * `folder`, `memory`, `webdav` or `custom`.
+     * Puts a mailbox through the conformance suite of the engine: what every one must do, and what this one says that
+     * it can do. For the tests of an app that has an adapter of its own. Everything happens in folders below `root`,
+     * which must be missing or empty. `others` are further clients of the same remote, as other devices have them,
+     * which race with this one; without any it races with itself.
+     *
+     * Fails with `REMOTE_ACCESS` and the check that was not passed.
+     */
+    suspend fun `check`(`root`: kotlin.String, `others`: List<Mailbox> = listOf(), `cancel`: CancelToken? = null)
+    
+    /**
+     * `folder`, `memory`, `webdav`, `s3`, `gdrive`, `cloudflare` or `custom`.
      */
     fun `kind`(): kotlin.String
     
@@ -7568,7 +10407,40 @@ open class Mailbox: Disposable, AutoCloseable, MailboxInterface
 
     
     /**
-     * `folder`, `memory`, `webdav` or `custom`.
+     * Puts a mailbox through the conformance suite of the engine: what every one must do, and what this one says that
+     * it can do. For the tests of an app that has an adapter of its own. Everything happens in folders below `root`,
+     * which must be missing or empty. `others` are further clients of the same remote, as other devices have them,
+     * which race with this one; without any it races with itself.
+     *
+     * Fails with `REMOTE_ACCESS` and the check that was not passed.
+     */
+    @Throws(Failure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `check`(`root`: kotlin.String, `others`: List<Mailbox>, `cancel`: CancelToken?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_mailbox_check(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`root`),
+        FfiConverterSequenceTypeMailbox.lower(`others`),
+        FfiConverterOptionalTypeCancelToken.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        Failure.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * `folder`, `memory`, `webdav`, `s3`, `gdrive`, `cloudflare` or `custom`.
      */override fun `kind`(): kotlin.String {
             return FfiConverterString.lift(
     callWithHandle {
@@ -7589,6 +10461,22 @@ open class Mailbox: Disposable, AutoCloseable, MailboxInterface
 
     
     companion object {
+        
+    /**
+     * A Cloudflare Worker, which pushes.
+     */
+    @Throws(Failure::class) fun `cloudflare`(`options`: CloudflareOptions): Mailbox {
+            return FfiConverterTypeMailbox.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_mailbox_cloudflare(
+    
+        
+        FfiConverterTypeCloudflareOptions.lower(`options`),_status)
+}
+    )
+    }
+    
+
         
     /**
      * An adapter written in the app's language.
@@ -7621,6 +10509,22 @@ open class Mailbox: Disposable, AutoCloseable, MailboxInterface
 
         
     /**
+     * The user's Google Drive.
+     */
+    @Throws(Failure::class) fun `googleDrive`(`options`: GoogleDriveOptions): Mailbox {
+            return FfiConverterTypeMailbox.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_mailbox_google_drive(
+    
+        
+        FfiConverterTypeGoogleDriveOptions.lower(`options`),_status)
+}
+    )
+    }
+    
+
+        
+    /**
      * Memory, for tests and previews. Every reference shows the same files.
      */ fun `memory`(): Mailbox {
             return FfiConverterTypeMailbox.lift(
@@ -7628,6 +10532,22 @@ open class Mailbox: Disposable, AutoCloseable, MailboxInterface
     UniffiLib.uniffi_interocitor_ffi_fn_constructor_mailbox_memory(
     
         _status)
+}
+    )
+    }
+    
+
+        
+    /**
+     * A bucket on S3 or a compatible service.
+     */
+    @Throws(Failure::class) fun `s3`(`options`: S3Options): Mailbox {
+            return FfiConverterTypeMailbox.lift(
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_mailbox_s3(
+    
+        
+        FfiConverterTypeS3Options.lower(`options`),_status)
 }
     )
     }
@@ -8840,6 +11760,628 @@ public object FfiConverterTypePairingPayload: FfiConverter<PairingPayload, Long>
 
 
 /**
+ * Carries uploads: a background session of `URLSession`, a job of Android. Redirects are answers and not followed; the
+ * request is sent as it is, with these headers and the file as its body. It may take its time; after a day the upload
+ * is given up. Whatever the server answers is an answer, not an error. A call that is dropped cancels its upload.
+ */
+public interface PlatformHttp {
+    
+    /**
+     * Sends a file and gives the answer of the server, whatever its status.
+     */
+    suspend fun `upload`(`request`: UploadRequest): UploadResponse
+    
+    companion object
+}
+
+/**
+ * Carries uploads: a background session of `URLSession`, a job of Android. Redirects are answers and not followed; the
+ * request is sent as it is, with these headers and the file as its body. It may take its time; after a day the upload
+ * is given up. Whatever the server answers is an answer, not an error. A call that is dropped cancels its upload.
+ */
+open class PlatformHttpImpl: Disposable, AutoCloseable, PlatformHttp
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_platformhttp(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_platformhttp(handle, status)
+        }
+    }
+
+    
+    /**
+     * Sends a file and gives the answer of the server, whatever its status.
+     */
+    @Throws(MailboxFailure::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `upload`(`request`: UploadRequest) : UploadResponse {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_interocitor_ffi_fn_method_platformhttp_upload(
+                uniffiHandle,
+                
+        FfiConverterTypeUploadRequest.lower(`request`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_interocitor_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_interocitor_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeUploadResponse.lift(it) },
+        // Error FFI converter
+        MailboxFailure.ErrorHandler,
+    )
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfacePlatformHttp {
+    internal object `upload`: UniffiCallbackInterfacePlatformHttpMethod0 {
+        override fun callback(`uniffiHandle`: Long,`request`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypePlatformHttp.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`upload`(
+                    FfiConverterTypeUploadRequest.lift(`request`),
+                )
+            }
+            val uniffiHandleSuccess = { returnValue: UploadResponse ->
+                val uniffiResult = UniffiForeignFutureResultRustBuffer.UniffiByValue(
+                    FfiConverterTypeUploadResponse.lower(returnValue),
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer.UniffiByValue(
+                        RustBuffer.ByValue(),
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: MailboxFailure -> FfiConverterTypeMailboxFailure.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypePlatformHttp.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypePlatformHttp.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfacePlatformHttp.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `upload`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_interocitor_ffi_fn_init_callback_vtable_platformhttp(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePlatformHttp: FfiConverter<PlatformHttp, Long> {
+    internal val handleMap = UniffiHandleMap<PlatformHttp>()
+
+    override fun lower(value: PlatformHttp): Long {
+        if (value is PlatformHttpImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): PlatformHttp {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return PlatformHttpImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): PlatformHttp {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: PlatformHttp) = 8UL
+
+    override fun write(value: PlatformHttp, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Hands large uploads of a mailbox to the platform. Durable files of 1 MiB and more are written to a folder on this
+ * device as the server is to store them, encrypted in an encrypted mesh, and sent from there; everything else goes as
+ * ever. One serves any number of mailboxes.
+ */
+public interface PlatformUploadsInterface {
+    
+    companion object
+}
+
+/**
+ * Hands large uploads of a mailbox to the platform. Durable files of 1 MiB and more are written to a folder on this
+ * device as the server is to store them, encrypted in an encrypted mesh, and sent from there; everything else goes as
+ * ever. One serves any number of mailboxes.
+ */
+open class PlatformUploads: Disposable, AutoCloseable, PlatformUploadsInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * With a carrier, and a folder for what waits to be sent, which is made where it is missing. It must be this
+     * process's own: what another one left there when it was killed is removed.
+     */
+    constructor(`http`: PlatformHttp, `folder`: kotlin.String) :
+        this(UniffiWithHandle, 
+    uniffiRustCallWithError(Failure) { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_constructor_platformuploads_new(
+    
+        
+        FfiConverterTypePlatformHttp.lower(`http`),
+        FfiConverterString.lower(`folder`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_platformuploads(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_platformuploads(handle, status)
+        }
+    }
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePlatformUploads: FfiConverter<PlatformUploads, Long> {
+    override fun lower(value: PlatformUploads): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): PlatformUploads {
+        return PlatformUploads(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): PlatformUploads {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: PlatformUploads) = 8UL
+
+    override fun write(value: PlatformUploads, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * A QR code of a text, as secret as its text.
  */
 public interface QrCodeInterface {
@@ -9801,6 +13343,315 @@ public object FfiConverterTypeRecoveryKit: FfiConverter<RecoveryKit, Long> {
     override fun allocationSize(value: RecoveryKit) = 8UL
 
     override fun write(value: RecoveryKit, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Content that lies on this device and waits to be put under a path by a batch. Forgotten, it is gone.
+ */
+public interface StagedFileInterface {
+    
+    /**
+     * SHA-256 of the content, lowercase hex.
+     */
+    fun `digest`(): kotlin.String
+    
+    /**
+     * Where it is to be put.
+     */
+    fun `path`(): kotlin.String
+    
+    /**
+     * Length in bytes.
+     */
+    fun `size`(): kotlin.Long
+    
+    companion object
+}
+
+/**
+ * Content that lies on this device and waits to be put under a path by a batch. Forgotten, it is gone.
+ */
+open class StagedFile: Disposable, AutoCloseable, StagedFileInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_interocitor_ffi_fn_free_stagedfile(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_interocitor_ffi_fn_clone_stagedfile(handle, status)
+        }
+    }
+
+    
+    /**
+     * SHA-256 of the content, lowercase hex.
+     */override fun `digest`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_stagedfile_digest(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Where it is to be put.
+     */override fun `path`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_stagedfile_path(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+    /**
+     * Length in bytes.
+     */override fun `size`(): kotlin.Long {
+            return FfiConverterLong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_interocitor_ffi_fn_method_stagedfile_size(
+        it,
+        _status)
+}
+    }
+    )
+    }
+    
+
+    
+
+    
+
+
+    
+    
+    /**
+     * @suppress
+     */
+    companion object
+    
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeStagedFile: FfiConverter<StagedFile, Long> {
+    override fun lower(value: StagedFile): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): StagedFile {
+        return StagedFile(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): StagedFile {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: StagedFile) = 8UL
+
+    override fun write(value: StagedFile, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -12464,6 +16315,125 @@ public object FfiConverterTypeAutoCompaction: FfiConverterRustBuffer<AutoCompact
 
 
 /**
+ * Where a mailbox behind a Cloudflare Worker is, and who asks.
+ */
+data class CloudflareOptions (
+    /**
+     * The `http` or `https` address of the mesh: `https://host/io/ADDRESS`.
+     */
+    val `url`: kotlin.String
+    , 
+    /**
+     * The access token of the address.
+     */
+    val `token`: kotlin.String? = null 
+    , 
+    /**
+     * Gives access tokens as they are needed, and others when one is refused.
+     */
+    val `tokenProvider`: TokenProvider? = null 
+    , 
+    /**
+     * The access secret of the Worker, for its owner: it opens every address. At most one of the three.
+     */
+    val `accessSecret`: kotlin.String? = null 
+    , 
+    /**
+     * Whether the Worker tells of news as they happen; else it is polled only.
+     */
+    val `push`: kotlin.Boolean = true 
+    , 
+    /**
+     * The largest durable file that the Worker takes.
+     */
+    val `maxFileBytes`: kotlin.Long = 33554432L 
+    , 
+    /**
+     * Certificate authorities to trust besides those of the platform, in PEM.
+     */
+    val `authorities`: kotlin.String? = null 
+    , 
+    /**
+     * How long to wait for an answer, or for the next part of a body.
+     */
+    val `timeoutMs`: kotlin.Long = 30000L 
+    , 
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    val `uploads`: PlatformUploads? = null 
+    
+): Disposable{
+    
+
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        
+    Disposable.destroy(
+        this.`url`,
+        this.`token`,
+        this.`tokenProvider`,
+        this.`accessSecret`,
+        this.`push`,
+        this.`maxFileBytes`,
+        this.`authorities`,
+        this.`timeoutMs`,
+        this.`uploads`
+    )
+    }
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeCloudflareOptions: FfiConverterRustBuffer<CloudflareOptions> {
+    override fun read(buf: ByteBuffer): CloudflareOptions {
+        return CloudflareOptions(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeTokenProvider.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalTypePlatformUploads.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: CloudflareOptions) = (
+            FfiConverterString.allocationSize(value.`url`) +
+            FfiConverterOptionalString.allocationSize(value.`token`) +
+            FfiConverterOptionalTypeTokenProvider.allocationSize(value.`tokenProvider`) +
+            FfiConverterOptionalString.allocationSize(value.`accessSecret`) +
+            FfiConverterBoolean.allocationSize(value.`push`) +
+            FfiConverterLong.allocationSize(value.`maxFileBytes`) +
+            FfiConverterOptionalString.allocationSize(value.`authorities`) +
+            FfiConverterLong.allocationSize(value.`timeoutMs`) +
+            FfiConverterOptionalTypePlatformUploads.allocationSize(value.`uploads`)
+    )
+
+    override fun write(value: CloudflareOptions, buf: ByteBuffer) {
+            FfiConverterString.write(value.`url`, buf)
+            FfiConverterOptionalString.write(value.`token`, buf)
+            FfiConverterOptionalTypeTokenProvider.write(value.`tokenProvider`, buf)
+            FfiConverterOptionalString.write(value.`accessSecret`, buf)
+            FfiConverterBoolean.write(value.`push`, buf)
+            FfiConverterLong.write(value.`maxFileBytes`, buf)
+            FfiConverterOptionalString.write(value.`authorities`, buf)
+            FfiConverterLong.write(value.`timeoutMs`, buf)
+            FfiConverterOptionalTypePlatformUploads.write(value.`uploads`, buf)
+    }
+}
+
+
+
+/**
  * How a database is opened. Names and defaults are those of the JavaScript client where both have the option.
  */
 data class Configuration (
@@ -12604,6 +16574,27 @@ data class Configuration (
      * When a database that syncs by itself compacts, too; null: as `AutoCompaction` says where nothing is changed in it.
      */
     val `autoCompact`: AutoCompaction? = null 
+    , 
+    /**
+     * How durable files are written into the mailbox; null: as the mesh does already. Both forms are read.
+     */
+    val `fileForm`: FileForm? = null 
+    , 
+    /**
+     * The longest durable file, in bytes.
+     */
+    val `maxFileBytes`: kotlin.Long = 5000000000L 
+    , 
+    /**
+     * How many bytes of durable files stay on this device although the mailbox has them, pinned ones not counted.
+     */
+    val `fileCacheBytes`: kotlin.Long = 268435456L 
+    , 
+    /**
+     * Further mailboxes that are written to and never read for merging. Handles and processes that share a store
+     * configure the same ones.
+     */
+    val `replicas`: List<Replica> = listOf() 
     
 ): Disposable{
     
@@ -12641,7 +16632,11 @@ data class Configuration (
         this.`pollIntervalMs`,
         this.`connectStageTimeoutMs`,
         this.`autoSync`,
-        this.`autoCompact`
+        this.`autoCompact`,
+        this.`fileForm`,
+        this.`maxFileBytes`,
+        this.`fileCacheBytes`,
+        this.`replicas`
     )
     }
     
@@ -12681,6 +16676,10 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterLong.read(buf),
             FfiConverterBoolean.read(buf),
             FfiConverterOptionalTypeAutoCompaction.read(buf),
+            FfiConverterOptionalTypeFileForm.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterSequenceTypeReplica.read(buf),
         )
     }
 
@@ -12711,7 +16710,11 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterLong.allocationSize(value.`pollIntervalMs`) +
             FfiConverterLong.allocationSize(value.`connectStageTimeoutMs`) +
             FfiConverterBoolean.allocationSize(value.`autoSync`) +
-            FfiConverterOptionalTypeAutoCompaction.allocationSize(value.`autoCompact`)
+            FfiConverterOptionalTypeAutoCompaction.allocationSize(value.`autoCompact`) +
+            FfiConverterOptionalTypeFileForm.allocationSize(value.`fileForm`) +
+            FfiConverterLong.allocationSize(value.`maxFileBytes`) +
+            FfiConverterLong.allocationSize(value.`fileCacheBytes`) +
+            FfiConverterSequenceTypeReplica.allocationSize(value.`replicas`)
     )
 
     override fun write(value: Configuration, buf: ByteBuffer) {
@@ -12742,6 +16745,10 @@ public object FfiConverterTypeConfiguration: FfiConverterRustBuffer<Configuratio
             FfiConverterLong.write(value.`connectStageTimeoutMs`, buf)
             FfiConverterBoolean.write(value.`autoSync`, buf)
             FfiConverterOptionalTypeAutoCompaction.write(value.`autoCompact`, buf)
+            FfiConverterOptionalTypeFileForm.write(value.`fileForm`, buf)
+            FfiConverterLong.write(value.`maxFileBytes`, buf)
+            FfiConverterLong.write(value.`fileCacheBytes`, buf)
+            FfiConverterSequenceTypeReplica.write(value.`replicas`, buf)
     }
 }
 
@@ -12890,6 +16897,362 @@ public object FfiConverterTypeDiagnosis: FfiConverterRustBuffer<Diagnosis> {
 
 
 /**
+ * What was exported.
+ */
+data class Exported (
+    /**
+     * Tables.
+     */
+    val `tables`: kotlin.Long
+    , 
+    /**
+     * Rows, deleted ones included.
+     */
+    val `rows`: kotlin.Long
+    , 
+    /**
+     * Durable files.
+     */
+    val `files`: kotlin.Long
+    , 
+    /**
+     * Files in the mailbox whose paths this device cannot know, and which are therefore missing.
+     */
+    val `unnamed`: kotlin.Long
+    , 
+    /**
+     * Bytes of everything.
+     */
+    val `bytes`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeExported: FfiConverterRustBuffer<Exported> {
+    override fun read(buf: ByteBuffer): Exported {
+        return Exported(
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Exported) = (
+            FfiConverterLong.allocationSize(value.`tables`) +
+            FfiConverterLong.allocationSize(value.`rows`) +
+            FfiConverterLong.allocationSize(value.`files`) +
+            FfiConverterLong.allocationSize(value.`unnamed`) +
+            FfiConverterLong.allocationSize(value.`bytes`)
+    )
+
+    override fun write(value: Exported, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`tables`, buf)
+            FfiConverterLong.write(value.`rows`, buf)
+            FfiConverterLong.write(value.`files`, buf)
+            FfiConverterLong.write(value.`unnamed`, buf)
+            FfiConverterLong.write(value.`bytes`, buf)
+    }
+}
+
+
+
+/**
+ * A durable file.
+ */
+data class FileInfo (
+    /**
+     * Its path.
+     */
+    val `path`: kotlin.String
+    , 
+    /**
+     * Length in bytes, where it is known.
+     */
+    val `size`: kotlin.Long?
+    , 
+    /**
+     * SHA-256 of its content, lowercase hex, where it is known.
+     */
+    val `digest`: kotlin.String?
+    , 
+    /**
+     * Media type, where one was given and is kept.
+     */
+    val `contentType`: kotlin.String?
+    , 
+    /**
+     * When it was last changed, where that is known.
+     */
+    val `modifiedMs`: kotlin.Long?
+    , 
+    /**
+     * Whether its content lies on this device.
+     */
+    val `isHere`: kotlin.Boolean
+    , 
+    /**
+     * Whether it stays here whatever the size of the cache.
+     */
+    val `isPinned`: kotlin.Boolean
+    , 
+    /**
+     * What is still to be done about it.
+     */
+    val `transfer`: FileTransfer?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileInfo: FfiConverterRustBuffer<FileInfo> {
+    override fun read(buf: ByteBuffer): FileInfo {
+        return FileInfo(
+            FfiConverterString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalTypeFileTransfer.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FileInfo) = (
+            FfiConverterString.allocationSize(value.`path`) +
+            FfiConverterOptionalLong.allocationSize(value.`size`) +
+            FfiConverterOptionalString.allocationSize(value.`digest`) +
+            FfiConverterOptionalString.allocationSize(value.`contentType`) +
+            FfiConverterOptionalLong.allocationSize(value.`modifiedMs`) +
+            FfiConverterBoolean.allocationSize(value.`isHere`) +
+            FfiConverterBoolean.allocationSize(value.`isPinned`) +
+            FfiConverterOptionalTypeFileTransfer.allocationSize(value.`transfer`)
+    )
+
+    override fun write(value: FileInfo, buf: ByteBuffer) {
+            FfiConverterString.write(value.`path`, buf)
+            FfiConverterOptionalLong.write(value.`size`, buf)
+            FfiConverterOptionalString.write(value.`digest`, buf)
+            FfiConverterOptionalString.write(value.`contentType`, buf)
+            FfiConverterOptionalLong.write(value.`modifiedMs`, buf)
+            FfiConverterBoolean.write(value.`isHere`, buf)
+            FfiConverterBoolean.write(value.`isPinned`, buf)
+            FfiConverterOptionalTypeFileTransfer.write(value.`transfer`, buf)
+    }
+}
+
+
+
+/**
+ * The files of a mesh, as far as their paths are known.
+ */
+data class FileListing (
+    /**
+     * In the order of their paths.
+     */
+    val `files`: List<FileInfo>
+    , 
+    /**
+     * Files in the mailbox whose paths are hidden, and which this device has not met yet. Whoever knows a path gets the
+     * file; rows are the place to keep paths.
+     */
+    val `unnamed`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileListing: FfiConverterRustBuffer<FileListing> {
+    override fun read(buf: ByteBuffer): FileListing {
+        return FileListing(
+            FfiConverterSequenceTypeFileInfo.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FileListing) = (
+            FfiConverterSequenceTypeFileInfo.allocationSize(value.`files`) +
+            FfiConverterLong.allocationSize(value.`unnamed`)
+    )
+
+    override fun write(value: FileListing, buf: ByteBuffer) {
+            FfiConverterSequenceTypeFileInfo.write(value.`files`, buf)
+            FfiConverterLong.write(value.`unnamed`, buf)
+    }
+}
+
+
+
+/**
+ * Something that is to be done about a file. It survives restarts.
+ */
+data class FileTransfer (
+    /**
+     * What.
+     */
+    val `kind`: TransferKind
+    , 
+    /**
+     * Where it stands.
+     */
+    val `state`: TransferState
+    , 
+    /**
+     * Bytes on their way so far; encrypted ones, about a third more than the file has.
+     */
+    val `bytes`: kotlin.Long
+    , 
+    /**
+     * Bytes in all, where that is known.
+     */
+    val `bytesTotal`: kotlin.Long?
+    , 
+    /**
+     * Tries that failed.
+     */
+    val `attempts`: kotlin.Long
+    , 
+    /**
+     * When it is tried again.
+     */
+    val `retryAtMs`: kotlin.Long?
+    , 
+    /**
+     * Why the last try failed.
+     */
+    val `problem`: Problem?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileTransfer: FfiConverterRustBuffer<FileTransfer> {
+    override fun read(buf: ByteBuffer): FileTransfer {
+        return FileTransfer(
+            FfiConverterTypeTransferKind.read(buf),
+            FfiConverterTypeTransferState.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalLong.read(buf),
+            FfiConverterOptionalTypeProblem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FileTransfer) = (
+            FfiConverterTypeTransferKind.allocationSize(value.`kind`) +
+            FfiConverterTypeTransferState.allocationSize(value.`state`) +
+            FfiConverterLong.allocationSize(value.`bytes`) +
+            FfiConverterOptionalLong.allocationSize(value.`bytesTotal`) +
+            FfiConverterLong.allocationSize(value.`attempts`) +
+            FfiConverterOptionalLong.allocationSize(value.`retryAtMs`) +
+            FfiConverterOptionalTypeProblem.allocationSize(value.`problem`)
+    )
+
+    override fun write(value: FileTransfer, buf: ByteBuffer) {
+            FfiConverterTypeTransferKind.write(value.`kind`, buf)
+            FfiConverterTypeTransferState.write(value.`state`, buf)
+            FfiConverterLong.write(value.`bytes`, buf)
+            FfiConverterOptionalLong.write(value.`bytesTotal`, buf)
+            FfiConverterLong.write(value.`attempts`, buf)
+            FfiConverterOptionalLong.write(value.`retryAtMs`, buf)
+            FfiConverterOptionalTypeProblem.write(value.`problem`, buf)
+    }
+}
+
+
+
+/**
+ * What `sync_files` did.
+ */
+data class FilesSynced (
+    /**
+     * Files that were uploaded, downloaded or deleted.
+     */
+    val `done`: kotlin.Long
+    , 
+    /**
+     * Tries that failed; `file_transfers` says which and why.
+     */
+    val `failed`: kotlin.Long
+    , 
+    /**
+     * Why the mailbox cannot be used now, where it cannot: the rest was not tried.
+     */
+    val `problem`: Problem?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFilesSynced: FfiConverterRustBuffer<FilesSynced> {
+    override fun read(buf: ByteBuffer): FilesSynced {
+        return FilesSynced(
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalTypeProblem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FilesSynced) = (
+            FfiConverterLong.allocationSize(value.`done`) +
+            FfiConverterLong.allocationSize(value.`failed`) +
+            FfiConverterOptionalTypeProblem.allocationSize(value.`problem`)
+    )
+
+    override fun write(value: FilesSynced, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`done`, buf)
+            FfiConverterLong.write(value.`failed`, buf)
+            FfiConverterOptionalTypeProblem.write(value.`problem`, buf)
+    }
+}
+
+
+
+/**
  * A column and what it must be like.
  */
 data class Filter (
@@ -13026,6 +17389,273 @@ public object FfiConverterTypeFinding: FfiConverterRustBuffer<Finding> {
             FfiConverterString.write(value.`advice`, buf)
             FfiConverterBoolean.write(value.`mendable`, buf)
             FfiConverterBoolean.write(value.`mended`, buf)
+    }
+}
+
+
+
+/**
+ * Where a mailbox in Google Drive is, and who asks. The access token is one of OAuth with the scope `drive.file`.
+ */
+data class GoogleDriveOptions (
+    /**
+     * Gives access tokens as they are needed, and others when one is refused: they last for about an hour.
+     */
+    val `tokenProvider`: TokenProvider? = null 
+    , 
+    /**
+     * One access token, until it expires; it or `token_provider`.
+     */
+    val `token`: kotlin.String? = null 
+    , 
+    /**
+     * The id of the folder to use, which must exist; null: My Drive.
+     */
+    val `folder`: kotlin.String? = null 
+    , 
+    /**
+     * The OAuth client that this app is, told to other devices in pairing codes.
+     */
+    val `clientId`: kotlin.String? = null 
+    , 
+    /**
+     * Another server that speaks the same interface, such as a proxy: host and port. It gets to see the tokens.
+     */
+    val `endpoint`: kotlin.String? = null 
+    , 
+    /**
+     * How long to wait for an answer, for the next part of a body, or for a token.
+     */
+    val `timeoutMs`: kotlin.Long = 30000L 
+    , 
+    /**
+     * How often a call is made again that Drive is too busy for.
+     */
+    val `retries`: kotlin.UInt = 4u 
+    , 
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    val `uploads`: PlatformUploads? = null 
+    
+): Disposable{
+    
+
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        
+    Disposable.destroy(
+        this.`tokenProvider`,
+        this.`token`,
+        this.`folder`,
+        this.`clientId`,
+        this.`endpoint`,
+        this.`timeoutMs`,
+        this.`retries`,
+        this.`uploads`
+    )
+    }
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeGoogleDriveOptions: FfiConverterRustBuffer<GoogleDriveOptions> {
+    override fun read(buf: ByteBuffer): GoogleDriveOptions {
+        return GoogleDriveOptions(
+            FfiConverterOptionalTypeTokenProvider.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterOptionalTypePlatformUploads.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: GoogleDriveOptions) = (
+            FfiConverterOptionalTypeTokenProvider.allocationSize(value.`tokenProvider`) +
+            FfiConverterOptionalString.allocationSize(value.`token`) +
+            FfiConverterOptionalString.allocationSize(value.`folder`) +
+            FfiConverterOptionalString.allocationSize(value.`clientId`) +
+            FfiConverterOptionalString.allocationSize(value.`endpoint`) +
+            FfiConverterLong.allocationSize(value.`timeoutMs`) +
+            FfiConverterUInt.allocationSize(value.`retries`) +
+            FfiConverterOptionalTypePlatformUploads.allocationSize(value.`uploads`)
+    )
+
+    override fun write(value: GoogleDriveOptions, buf: ByteBuffer) {
+            FfiConverterOptionalTypeTokenProvider.write(value.`tokenProvider`, buf)
+            FfiConverterOptionalString.write(value.`token`, buf)
+            FfiConverterOptionalString.write(value.`folder`, buf)
+            FfiConverterOptionalString.write(value.`clientId`, buf)
+            FfiConverterOptionalString.write(value.`endpoint`, buf)
+            FfiConverterLong.write(value.`timeoutMs`, buf)
+            FfiConverterUInt.write(value.`retries`, buf)
+            FfiConverterOptionalTypePlatformUploads.write(value.`uploads`, buf)
+    }
+}
+
+
+
+/**
+ * A header of a request or an answer.
+ */
+data class HttpHeader (
+    /**
+     * Its name.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * Its value; keep it out of logs.
+     */
+    val `value`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeHttpHeader: FfiConverterRustBuffer<HttpHeader> {
+    override fun read(buf: ByteBuffer): HttpHeader {
+        return HttpHeader(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: HttpHeader) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`value`)
+    )
+
+    override fun write(value: HttpHeader, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`value`, buf)
+    }
+}
+
+
+
+/**
+ * An image in memory, as it was stored.
+ */
+data class ImageContent (
+    /**
+     * What is known of its file.
+     */
+    val `info`: FileInfo
+    , 
+    /**
+     * Its media type: the stored one, or else what its path ends with.
+     */
+    val `contentType`: kotlin.String
+    , 
+    /**
+     * The encoded image.
+     */
+    val `bytes`: kotlin.ByteArray
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImageContent: FfiConverterRustBuffer<ImageContent> {
+    override fun read(buf: ByteBuffer): ImageContent {
+        return ImageContent(
+            FfiConverterTypeFileInfo.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterByteArray.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ImageContent) = (
+            FfiConverterTypeFileInfo.allocationSize(value.`info`) +
+            FfiConverterString.allocationSize(value.`contentType`) +
+            FfiConverterByteArray.allocationSize(value.`bytes`)
+    )
+
+    override fun write(value: ImageContent, buf: ByteBuffer) {
+            FfiConverterTypeFileInfo.write(value.`info`, buf)
+            FfiConverterString.write(value.`contentType`, buf)
+            FfiConverterByteArray.write(value.`bytes`, buf)
+    }
+}
+
+
+
+/**
+ * What was imported.
+ */
+data class Imported (
+    /**
+     * Rows in the export, deleted ones included.
+     */
+    val `rows`: kotlin.Long
+    , 
+    /**
+     * Those of them that changed something here.
+     */
+    val `changed`: kotlin.Long
+    , 
+    /**
+     * Files that were put; those whose paths are known here stay as they are.
+     */
+    val `files`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImported: FfiConverterRustBuffer<Imported> {
+    override fun read(buf: ByteBuffer): Imported {
+        return Imported(
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Imported) = (
+            FfiConverterLong.allocationSize(value.`rows`) +
+            FfiConverterLong.allocationSize(value.`changed`) +
+            FfiConverterLong.allocationSize(value.`files`)
+    )
+
+    override fun write(value: Imported, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`rows`, buf)
+            FfiConverterLong.write(value.`changed`, buf)
+            FfiConverterLong.write(value.`files`, buf)
     }
 }
 
@@ -13909,6 +18539,345 @@ public object FfiConverterTypeQueryOptions: FfiConverterRustBuffer<QueryOptions>
 
 
 /**
+ * A further mailbox to write to.
+ */
+data class Replica (
+    /**
+     * What the app calls it: 1 to 128 bytes, another name for each.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * The mailbox. Nobody else's: it must not be the main one.
+     */
+    val `mailbox`: Mailbox
+    , 
+    /**
+     * Whether a device can be restored from it: it gets manifest, snapshot, device records and durable files, too. Else
+     * change files and the head alone, as the JavaScript client writes them.
+     */
+    val `mirror`: kotlin.Boolean = false 
+    , 
+    /**
+     * The mesh's folder there; null: as in the main mailbox.
+     */
+    val `remotePath`: kotlin.String? = null 
+    
+): Disposable{
+    
+
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        
+    Disposable.destroy(
+        this.`name`,
+        this.`mailbox`,
+        this.`mirror`,
+        this.`remotePath`
+    )
+    }
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeReplica: FfiConverterRustBuffer<Replica> {
+    override fun read(buf: ByteBuffer): Replica {
+        return Replica(
+            FfiConverterString.read(buf),
+            FfiConverterTypeMailbox.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Replica) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterTypeMailbox.allocationSize(value.`mailbox`) +
+            FfiConverterBoolean.allocationSize(value.`mirror`) +
+            FfiConverterOptionalString.allocationSize(value.`remotePath`)
+    )
+
+    override fun write(value: Replica, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterTypeMailbox.write(value.`mailbox`, buf)
+            FfiConverterBoolean.write(value.`mirror`, buf)
+            FfiConverterOptionalString.write(value.`remotePath`, buf)
+    }
+}
+
+
+
+/**
+ * How a replica stands.
+ */
+data class ReplicaState (
+    /**
+     * Its name.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * Whether a device can be restored from it.
+     */
+    val `mirror`: kotlin.Boolean
+    , 
+    /**
+     * Change files of this device that it lacks.
+     */
+    val `waiting`: kotlin.Long
+    , 
+    /**
+     * Why it lacks them: the last failure since this database was opened, until the next success.
+     */
+    val `problem`: Problem?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeReplicaState: FfiConverterRustBuffer<ReplicaState> {
+    override fun read(buf: ByteBuffer): ReplicaState {
+        return ReplicaState(
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalTypeProblem.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ReplicaState) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterBoolean.allocationSize(value.`mirror`) +
+            FfiConverterLong.allocationSize(value.`waiting`) +
+            FfiConverterOptionalTypeProblem.allocationSize(value.`problem`)
+    )
+
+    override fun write(value: ReplicaState, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterBoolean.write(value.`mirror`, buf)
+            FfiConverterLong.write(value.`waiting`, buf)
+            FfiConverterOptionalTypeProblem.write(value.`problem`, buf)
+    }
+}
+
+
+
+/**
+ * What a replica was given.
+ */
+data class Replicated (
+    /**
+     * Files that it should have, as far as this device can tell.
+     */
+    val `files`: kotlin.Long
+    , 
+    /**
+     * Those of them that were written now.
+     */
+    val `copied`: kotlin.Long
+    , 
+    /**
+     * Bytes written.
+     */
+    val `bytes`: kotlin.Long
+    , 
+    /**
+     * Files of the main mailbox that are damaged, and were not copied.
+     */
+    val `damaged`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeReplicated: FfiConverterRustBuffer<Replicated> {
+    override fun read(buf: ByteBuffer): Replicated {
+        return Replicated(
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Replicated) = (
+            FfiConverterLong.allocationSize(value.`files`) +
+            FfiConverterLong.allocationSize(value.`copied`) +
+            FfiConverterLong.allocationSize(value.`bytes`) +
+            FfiConverterLong.allocationSize(value.`damaged`)
+    )
+
+    override fun write(value: Replicated, buf: ByteBuffer) {
+            FfiConverterLong.write(value.`files`, buf)
+            FfiConverterLong.write(value.`copied`, buf)
+            FfiConverterLong.write(value.`bytes`, buf)
+            FfiConverterLong.write(value.`damaged`, buf)
+    }
+}
+
+
+
+/**
+ * Where an S3 mailbox is, and who asks.
+ */
+data class S3Options (
+    /**
+     * The bucket; it must exist.
+     */
+    val `bucket`: kotlin.String
+    , 
+    /**
+     * What all keys begin with: a path within the bucket.
+     */
+    val `prefix`: kotlin.String = "" 
+    , 
+    /**
+     * The `http` or `https` address of a compatible service: host and port; null: AWS.
+     */
+    val `endpoint`: kotlin.String? = null 
+    , 
+    /**
+     * The region.
+     */
+    val `region`: kotlin.String = "us-east-1" 
+    , 
+    /**
+     * Where the bucket stands in addresses; null: in the host on AWS, unless its name has dots, else in the path.
+     */
+    val `addressing`: S3Addressing? = null 
+    , 
+    /**
+     * The access key.
+     */
+    val `accessKey`: kotlin.String
+    , 
+    /**
+     * Its secret.
+     */
+    val `secretKey`: kotlin.String
+    , 
+    /**
+     * The token that temporary keys come with.
+     */
+    val `sessionToken`: kotlin.String? = null 
+    , 
+    /**
+     * Certificate authorities to trust besides those of the platform, in PEM.
+     */
+    val `authorities`: kotlin.String? = null 
+    , 
+    /**
+     * How long to wait for an answer, or for the next part of a body. The answer to a large upload may take five times as
+     * long.
+     */
+    val `timeoutMs`: kotlin.Long = 30000L 
+    , 
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    val `uploads`: PlatformUploads? = null 
+    
+): Disposable{
+    
+
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        
+    Disposable.destroy(
+        this.`bucket`,
+        this.`prefix`,
+        this.`endpoint`,
+        this.`region`,
+        this.`addressing`,
+        this.`accessKey`,
+        this.`secretKey`,
+        this.`sessionToken`,
+        this.`authorities`,
+        this.`timeoutMs`,
+        this.`uploads`
+    )
+    }
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeS3Options: FfiConverterRustBuffer<S3Options> {
+    override fun read(buf: ByteBuffer): S3Options {
+        return S3Options(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalTypeS3Addressing.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterOptionalTypePlatformUploads.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: S3Options) = (
+            FfiConverterString.allocationSize(value.`bucket`) +
+            FfiConverterString.allocationSize(value.`prefix`) +
+            FfiConverterOptionalString.allocationSize(value.`endpoint`) +
+            FfiConverterString.allocationSize(value.`region`) +
+            FfiConverterOptionalTypeS3Addressing.allocationSize(value.`addressing`) +
+            FfiConverterString.allocationSize(value.`accessKey`) +
+            FfiConverterString.allocationSize(value.`secretKey`) +
+            FfiConverterOptionalString.allocationSize(value.`sessionToken`) +
+            FfiConverterOptionalString.allocationSize(value.`authorities`) +
+            FfiConverterLong.allocationSize(value.`timeoutMs`) +
+            FfiConverterOptionalTypePlatformUploads.allocationSize(value.`uploads`)
+    )
+
+    override fun write(value: S3Options, buf: ByteBuffer) {
+            FfiConverterString.write(value.`bucket`, buf)
+            FfiConverterString.write(value.`prefix`, buf)
+            FfiConverterOptionalString.write(value.`endpoint`, buf)
+            FfiConverterString.write(value.`region`, buf)
+            FfiConverterOptionalTypeS3Addressing.write(value.`addressing`, buf)
+            FfiConverterString.write(value.`accessKey`, buf)
+            FfiConverterString.write(value.`secretKey`, buf)
+            FfiConverterOptionalString.write(value.`sessionToken`, buf)
+            FfiConverterOptionalString.write(value.`authorities`, buf)
+            FfiConverterLong.write(value.`timeoutMs`, buf)
+            FfiConverterOptionalTypePlatformUploads.write(value.`uploads`, buf)
+    }
+}
+
+
+
+/**
  * A true picture of the database at one moment.
  */
 data class Status (
@@ -13983,6 +18952,16 @@ data class Status (
     val `pendingProblems`: List<kotlin.String>
     , 
     /**
+     * Files that wait to be uploaded, downloaded or deleted.
+     */
+    val `pendingFiles`: kotlin.Long
+    , 
+    /**
+     * Those of them that cannot succeed as they are; `file_transfers` says why.
+     */
+    val `failedFiles`: kotlin.Long
+    , 
+    /**
      * How much is in quarantine.
      */
     val `quarantined`: kotlin.Long
@@ -14028,6 +19007,8 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterOptionalLong.read(buf),
             FfiConverterSequenceString.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
+            FfiConverterLong.read(buf),
             FfiConverterSequenceTypeQuarantinedItem.read(buf),
             FfiConverterOptionalLong.read(buf),
         )
@@ -14048,6 +19029,8 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterLong.allocationSize(value.`pendingCount`) +
             FfiConverterOptionalLong.allocationSize(value.`pendingSinceMs`) +
             FfiConverterSequenceString.allocationSize(value.`pendingProblems`) +
+            FfiConverterLong.allocationSize(value.`pendingFiles`) +
+            FfiConverterLong.allocationSize(value.`failedFiles`) +
             FfiConverterLong.allocationSize(value.`quarantined`) +
             FfiConverterSequenceTypeQuarantinedItem.allocationSize(value.`quarantinedItems`) +
             FfiConverterOptionalLong.allocationSize(value.`lastSyncMs`)
@@ -14068,6 +19051,8 @@ public object FfiConverterTypeStatus: FfiConverterRustBuffer<Status> {
             FfiConverterLong.write(value.`pendingCount`, buf)
             FfiConverterOptionalLong.write(value.`pendingSinceMs`, buf)
             FfiConverterSequenceString.write(value.`pendingProblems`, buf)
+            FfiConverterLong.write(value.`pendingFiles`, buf)
+            FfiConverterLong.write(value.`failedFiles`, buf)
             FfiConverterLong.write(value.`quarantined`, buf)
             FfiConverterSequenceTypeQuarantinedItem.write(value.`quarantinedItems`, buf)
             FfiConverterOptionalLong.write(value.`lastSyncMs`, buf)
@@ -14235,6 +19220,203 @@ public object FfiConverterTypeSupersededKey: FfiConverterRustBuffer<SupersededKe
 
 
 /**
+ * A small picture of an image, for lists.
+ */
+data class Thumbnail (
+    /**
+     * `image/jpeg`, or `image/png` where something of it is transparent.
+     */
+    val `contentType`: kotlin.String
+    , 
+    /**
+     * In pixels.
+     */
+    val `width`: kotlin.UInt
+    , 
+    /**
+     * In pixels.
+     */
+    val `height`: kotlin.UInt
+    , 
+    /**
+     * The encoded picture.
+     */
+    val `bytes`: kotlin.ByteArray
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeThumbnail: FfiConverterRustBuffer<Thumbnail> {
+    override fun read(buf: ByteBuffer): Thumbnail {
+        return Thumbnail(
+            FfiConverterString.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterByteArray.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Thumbnail) = (
+            FfiConverterString.allocationSize(value.`contentType`) +
+            FfiConverterUInt.allocationSize(value.`width`) +
+            FfiConverterUInt.allocationSize(value.`height`) +
+            FfiConverterByteArray.allocationSize(value.`bytes`)
+    )
+
+    override fun write(value: Thumbnail, buf: ByteBuffer) {
+            FfiConverterString.write(value.`contentType`, buf)
+            FfiConverterUInt.write(value.`width`, buf)
+            FfiConverterUInt.write(value.`height`, buf)
+            FfiConverterByteArray.write(value.`bytes`, buf)
+    }
+}
+
+
+
+/**
+ * An upload that the platform is to carry.
+ */
+data class UploadRequest (
+    /**
+     * Names the upload; no two have the same.
+     */
+    val `id`: kotlin.String
+    , 
+    /**
+     * Method, such as `PUT`.
+     */
+    val `method`: kotlin.String
+    , 
+    /**
+     * Where to; keep it out of logs.
+     */
+    val `url`: kotlin.String
+    , 
+    /**
+     * Headers, credentials among them.
+     */
+    val `headers`: List<HttpHeader>
+    , 
+    /**
+     * The path of the file that is the body. It stays as it is until the upload ends.
+     */
+    val `body`: kotlin.String
+    , 
+    /**
+     * Its length in bytes.
+     */
+    val `len`: kotlin.Long
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeUploadRequest: FfiConverterRustBuffer<UploadRequest> {
+    override fun read(buf: ByteBuffer): UploadRequest {
+        return UploadRequest(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeHttpHeader.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterLong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: UploadRequest) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`method`) +
+            FfiConverterString.allocationSize(value.`url`) +
+            FfiConverterSequenceTypeHttpHeader.allocationSize(value.`headers`) +
+            FfiConverterString.allocationSize(value.`body`) +
+            FfiConverterLong.allocationSize(value.`len`)
+    )
+
+    override fun write(value: UploadRequest, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`method`, buf)
+            FfiConverterString.write(value.`url`, buf)
+            FfiConverterSequenceTypeHttpHeader.write(value.`headers`, buf)
+            FfiConverterString.write(value.`body`, buf)
+            FfiConverterLong.write(value.`len`, buf)
+    }
+}
+
+
+
+/**
+ * What the server answered to an upload.
+ */
+data class UploadResponse (
+    /**
+     * Status, 200 to 599.
+     */
+    val `status`: kotlin.UShort
+    , 
+    /**
+     * Headers; a name may come several times.
+     */
+    val `headers`: List<HttpHeader>
+    , 
+    /**
+     * Body, up to 1 MiB.
+     */
+    val `body`: kotlin.ByteArray
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeUploadResponse: FfiConverterRustBuffer<UploadResponse> {
+    override fun read(buf: ByteBuffer): UploadResponse {
+        return UploadResponse(
+            FfiConverterUShort.read(buf),
+            FfiConverterSequenceTypeHttpHeader.read(buf),
+            FfiConverterByteArray.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: UploadResponse) = (
+            FfiConverterUShort.allocationSize(value.`status`) +
+            FfiConverterSequenceTypeHttpHeader.allocationSize(value.`headers`) +
+            FfiConverterByteArray.allocationSize(value.`body`)
+    )
+
+    override fun write(value: UploadResponse, buf: ByteBuffer) {
+            FfiConverterUShort.write(value.`status`, buf)
+            FfiConverterSequenceTypeHttpHeader.write(value.`headers`, buf)
+            FfiConverterByteArray.write(value.`body`, buf)
+    }
+}
+
+
+
+/**
  * Where a WebDAV mailbox is, and who asks.
  */
 data class WebDavOptions (
@@ -14252,6 +19434,11 @@ data class WebDavOptions (
      * The password, or the app password that many services want here.
      */
     val `password`: kotlin.String? = null 
+    , 
+    /**
+     * Whether the server's challenges are answered with user and password (RFC 7616), in place of sending them.
+     */
+    val `digest`: kotlin.Boolean = false 
     , 
     /**
      * A bearer token.
@@ -14272,6 +19459,11 @@ data class WebDavOptions (
      * How long to wait for an answer, or for the next part of a body.
      */
     val `timeoutMs`: kotlin.Long = 30000L 
+    , 
+    /**
+     * Carries large uploads, so that they go on while the app is frozen; null: nobody.
+     */
+    val `uploads`: PlatformUploads? = null 
     
 ): Disposable{
     
@@ -14286,10 +19478,12 @@ data class WebDavOptions (
         this.`url`,
         this.`user`,
         this.`password`,
+        this.`digest`,
         this.`token`,
         this.`tokenProvider`,
         this.`authorities`,
-        this.`timeoutMs`
+        this.`timeoutMs`,
+        this.`uploads`
     )
     }
     
@@ -14305,10 +19499,12 @@ public object FfiConverterTypeWebDavOptions: FfiConverterRustBuffer<WebDavOption
             FfiConverterString.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalTypeTokenProvider.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterOptionalTypePlatformUploads.read(buf),
         )
     }
 
@@ -14316,20 +19512,24 @@ public object FfiConverterTypeWebDavOptions: FfiConverterRustBuffer<WebDavOption
             FfiConverterString.allocationSize(value.`url`) +
             FfiConverterOptionalString.allocationSize(value.`user`) +
             FfiConverterOptionalString.allocationSize(value.`password`) +
+            FfiConverterBoolean.allocationSize(value.`digest`) +
             FfiConverterOptionalString.allocationSize(value.`token`) +
             FfiConverterOptionalTypeTokenProvider.allocationSize(value.`tokenProvider`) +
             FfiConverterOptionalString.allocationSize(value.`authorities`) +
-            FfiConverterLong.allocationSize(value.`timeoutMs`)
+            FfiConverterLong.allocationSize(value.`timeoutMs`) +
+            FfiConverterOptionalTypePlatformUploads.allocationSize(value.`uploads`)
     )
 
     override fun write(value: WebDavOptions, buf: ByteBuffer) {
             FfiConverterString.write(value.`url`, buf)
             FfiConverterOptionalString.write(value.`user`, buf)
             FfiConverterOptionalString.write(value.`password`, buf)
+            FfiConverterBoolean.write(value.`digest`, buf)
             FfiConverterOptionalString.write(value.`token`, buf)
             FfiConverterOptionalTypeTokenProvider.write(value.`tokenProvider`, buf)
             FfiConverterOptionalString.write(value.`authorities`, buf)
             FfiConverterLong.write(value.`timeoutMs`, buf)
+            FfiConverterOptionalTypePlatformUploads.write(value.`uploads`, buf)
     }
 }
 
@@ -15383,6 +20583,125 @@ sealed class Event {
     }
     
     /**
+     * A file or what is to be done about it is in another state; both are null where nothing is to be done.
+     */
+    data class FileState(
+        val `path`: kotlin.String, 
+        val `isHere`: kotlin.Boolean, 
+        val `kind`: dev.interocitor.ffi.TransferKind?, 
+        val `state`: dev.interocitor.ffi.TransferState?) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The transfer of a file moves on, told at most four times a second.
+     */
+    data class FileProgress(
+        val `path`: kotlin.String, 
+        val `bytes`: kotlin.Long, 
+        val `bytesTotal`: kotlin.Long?) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The transfer of a file failed. It is tried again after the wait, or not at all as it is.
+     */
+    data class FileError(
+        val `path`: kotlin.String, 
+        val `code`: kotlin.String, 
+        val `reason`: kotlin.String, 
+        val `retryInMs`: kotlin.Long?) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A replica is being brought up to date, told at most four times a second.
+     */
+    data class ReplicaProgress(
+        val `replica`: kotlin.String, 
+        val `files`: kotlin.Long, 
+        val `filesTotal`: kotlin.Long, 
+        val `bytes`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A replica was brought up to date: it has so many files, and so many of them were written now.
+     */
+    data class ReplicaComplete(
+        val `replica`: kotlin.String, 
+        val `files`: kotlin.Long, 
+        val `copied`: kotlin.Long, 
+        val `bytes`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A replica could not be written to; the main mailbox is not concerned. What it lacks is caught up after the wait, or
+     * with the next exchange where there is none.
+     */
+    data class ReplicaError(
+        val `replica`: kotlin.String, 
+        val `code`: kotlin.String, 
+        val `reason`: kotlin.String, 
+        val `retryable`: kotlin.Boolean, 
+        val `retryInMs`: kotlin.Long?) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * An export moves on, told at most four times a second.
+     */
+    data class ExportProgress(
+        val `rows`: kotlin.Long, 
+        val `files`: kotlin.Long, 
+        val `bytes`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * An import moves on, told at most four times a second.
+     */
+    data class ImportProgress(
+        val `rows`: kotlin.Long, 
+        val `files`: kotlin.Long, 
+        val `bytes`: kotlin.Long) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * Anything else: the name and the whole event as JSON.
      */
     data class Other(
@@ -15562,7 +20881,53 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
             40 -> Event.PairingReceived(
                 FfiConverterTypePairingIntent.read(buf),
                 )
-            41 -> Event.Other(
+            41 -> Event.FileState(
+                FfiConverterString.read(buf),
+                FfiConverterBoolean.read(buf),
+                FfiConverterOptionalTypeTransferKind.read(buf),
+                FfiConverterOptionalTypeTransferState.read(buf),
+                )
+            42 -> Event.FileProgress(
+                FfiConverterString.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterOptionalLong.read(buf),
+                )
+            43 -> Event.FileError(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterOptionalLong.read(buf),
+                )
+            44 -> Event.ReplicaProgress(
+                FfiConverterString.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            45 -> Event.ReplicaComplete(
+                FfiConverterString.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            46 -> Event.ReplicaError(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterBoolean.read(buf),
+                FfiConverterOptionalLong.read(buf),
+                )
+            47 -> Event.ExportProgress(
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            48 -> Event.ImportProgress(
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                FfiConverterLong.read(buf),
+                )
+            49 -> Event.Other(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
@@ -15887,6 +21252,84 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 + FfiConverterTypePairingIntent.allocationSize(value.`intent`)
             )
         }
+        is Event.FileState -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterBoolean.allocationSize(value.`isHere`)
+                + FfiConverterOptionalTypeTransferKind.allocationSize(value.`kind`)
+                + FfiConverterOptionalTypeTransferState.allocationSize(value.`state`)
+            )
+        }
+        is Event.FileProgress -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterLong.allocationSize(value.`bytes`)
+                + FfiConverterOptionalLong.allocationSize(value.`bytesTotal`)
+            )
+        }
+        is Event.FileError -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`reason`)
+                + FfiConverterOptionalLong.allocationSize(value.`retryInMs`)
+            )
+        }
+        is Event.ReplicaProgress -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`replica`)
+                + FfiConverterLong.allocationSize(value.`files`)
+                + FfiConverterLong.allocationSize(value.`filesTotal`)
+                + FfiConverterLong.allocationSize(value.`bytes`)
+            )
+        }
+        is Event.ReplicaComplete -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`replica`)
+                + FfiConverterLong.allocationSize(value.`files`)
+                + FfiConverterLong.allocationSize(value.`copied`)
+                + FfiConverterLong.allocationSize(value.`bytes`)
+            )
+        }
+        is Event.ReplicaError -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`replica`)
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`reason`)
+                + FfiConverterBoolean.allocationSize(value.`retryable`)
+                + FfiConverterOptionalLong.allocationSize(value.`retryInMs`)
+            )
+        }
+        is Event.ExportProgress -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.`rows`)
+                + FfiConverterLong.allocationSize(value.`files`)
+                + FfiConverterLong.allocationSize(value.`bytes`)
+            )
+        }
+        is Event.ImportProgress -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterLong.allocationSize(value.`rows`)
+                + FfiConverterLong.allocationSize(value.`files`)
+                + FfiConverterLong.allocationSize(value.`bytes`)
+            )
+        }
         is Event.Other -> {
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
@@ -16135,10 +21578,171 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterTypePairingIntent.write(value.`intent`, buf)
                 Unit
             }
-            is Event.Other -> {
+            is Event.FileState -> {
                 buf.putInt(41)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterBoolean.write(value.`isHere`, buf)
+                FfiConverterOptionalTypeTransferKind.write(value.`kind`, buf)
+                FfiConverterOptionalTypeTransferState.write(value.`state`, buf)
+                Unit
+            }
+            is Event.FileProgress -> {
+                buf.putInt(42)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterLong.write(value.`bytes`, buf)
+                FfiConverterOptionalLong.write(value.`bytesTotal`, buf)
+                Unit
+            }
+            is Event.FileError -> {
+                buf.putInt(43)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                FfiConverterOptionalLong.write(value.`retryInMs`, buf)
+                Unit
+            }
+            is Event.ReplicaProgress -> {
+                buf.putInt(44)
+                FfiConverterString.write(value.`replica`, buf)
+                FfiConverterLong.write(value.`files`, buf)
+                FfiConverterLong.write(value.`filesTotal`, buf)
+                FfiConverterLong.write(value.`bytes`, buf)
+                Unit
+            }
+            is Event.ReplicaComplete -> {
+                buf.putInt(45)
+                FfiConverterString.write(value.`replica`, buf)
+                FfiConverterLong.write(value.`files`, buf)
+                FfiConverterLong.write(value.`copied`, buf)
+                FfiConverterLong.write(value.`bytes`, buf)
+                Unit
+            }
+            is Event.ReplicaError -> {
+                buf.putInt(46)
+                FfiConverterString.write(value.`replica`, buf)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                FfiConverterBoolean.write(value.`retryable`, buf)
+                FfiConverterOptionalLong.write(value.`retryInMs`, buf)
+                Unit
+            }
+            is Event.ExportProgress -> {
+                buf.putInt(47)
+                FfiConverterLong.write(value.`rows`, buf)
+                FfiConverterLong.write(value.`files`, buf)
+                FfiConverterLong.write(value.`bytes`, buf)
+                Unit
+            }
+            is Event.ImportProgress -> {
+                buf.putInt(48)
+                FfiConverterLong.write(value.`rows`, buf)
+                FfiConverterLong.write(value.`files`, buf)
+                FfiConverterLong.write(value.`bytes`, buf)
+                Unit
+            }
+            is Event.Other -> {
+                buf.putInt(49)
                 FfiConverterString.write(value.`name`, buf)
                 FfiConverterString.write(value.`json`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * How an export is written.
+ */
+sealed class ExportFormat {
+    
+    /**
+     * A folder with readable files, for its owner's eyes only. Nothing in it is encrypted.
+     */
+    object Folder : ExportFormat()
+    
+    
+    /**
+     * One file, encrypted under a key of this passphrase. Any text; a long one, since whoever has the file can guess.
+     */
+    data class Archive(
+        val `passphrase`: kotlin.String) : ExportFormat()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * One file, encrypted under the key of the mesh: who has the mesh's passphrase reads it.
+     */
+    object MeshArchive : ExportFormat()
+    
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeExportFormat : FfiConverterRustBuffer<ExportFormat>{
+    override fun read(buf: ByteBuffer): ExportFormat {
+        return when(buf.getInt()) {
+            1 -> ExportFormat.Folder
+            2 -> ExportFormat.Archive(
+                FfiConverterString.read(buf),
+                )
+            3 -> ExportFormat.MeshArchive
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: ExportFormat): ULong = when(value) {
+        is ExportFormat.Folder -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is ExportFormat.Archive -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`passphrase`)
+            )
+        }
+        is ExportFormat.MeshArchive -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+    }
+
+    override fun write(value: ExportFormat, buf: ByteBuffer) {
+        when(value) {
+            is ExportFormat.Folder -> {
+                buf.putInt(1)
+                Unit
+            }
+            is ExportFormat.Archive -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`passphrase`, buf)
+                Unit
+            }
+            is ExportFormat.MeshArchive -> {
+                buf.putInt(3)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -16222,7 +21826,8 @@ sealed class Failure: kotlin.Exception() {
     
     /**
      * What was given or found does not fit: `INVALID_ARGUMENT`, `LIMIT`, `ENTRY_TOO_LARGE`, `UNIQUE_VIOLATION`,
-     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`.
+     * `DECODE`, `PAIRING_REJECTED`, `PAIRING_TIMEOUT`, `FILE_NOT_FOUND`, `FILE_INTEGRITY`, `EXPORT_INVALID`,
+     * `EXPORT_NEWER`.
      */
     class Rejected(
         
@@ -16433,6 +22038,308 @@ public object FfiConverterTypeFailure : FfiConverterRustBuffer<Failure> {
     }
 
 }
+
+
+
+/**
+ * How durable files lie in a mailbox.
+ */
+
+enum class FileForm {
+    
+    /**
+     * Under the path of the app: the mailbox sees paths and, on WebDAV, media types, and a swap of two files is told only
+     * by whoever knows the digest.
+     */
+    PLAIN,
+    /**
+     * Under a hidden name, with digest, media type and path inside: a swap is always told.
+     */
+    HASHED;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileForm: FfiConverterRustBuffer<FileForm> {
+    override fun read(buf: ByteBuffer) = try {
+        FileForm.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FileForm) = 4UL
+
+    override fun write(value: FileForm, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * Where the content of a file comes from. It is read once, in bounded memory.
+ */
+sealed class FileSource: Disposable  {
+    
+    /**
+     * Memory.
+     */
+    data class Bytes(
+        val `content`: kotlin.ByteArray) : FileSource()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A file of this device, which may change or go afterwards.
+     */
+    data class Path(
+        val `path`: kotlin.String) : FileSource()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Anything that the app can read, piece by piece.
+     */
+    data class Input(
+        val `input`: dev.interocitor.ffi.FileInput) : FileSource()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        when(this) {
+            is FileSource.Bytes -> {
+                
+    Disposable.destroy(
+        this.`content`
+    )
+                
+            }
+            is FileSource.Path -> {
+                
+    Disposable.destroy(
+        this.`path`
+    )
+                
+            }
+            is FileSource.Input -> {
+                
+    Disposable.destroy(
+        this.`input`
+    )
+                
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFileSource : FfiConverterRustBuffer<FileSource>{
+    override fun read(buf: ByteBuffer): FileSource {
+        return when(buf.getInt()) {
+            1 -> FileSource.Bytes(
+                FfiConverterByteArray.read(buf),
+                )
+            2 -> FileSource.Path(
+                FfiConverterString.read(buf),
+                )
+            3 -> FileSource.Input(
+                FfiConverterTypeFileInput.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: FileSource): ULong = when(value) {
+        is FileSource.Bytes -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterByteArray.allocationSize(value.`content`)
+            )
+        }
+        is FileSource.Path -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`path`)
+            )
+        }
+        is FileSource.Input -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFileInput.allocationSize(value.`input`)
+            )
+        }
+    }
+
+    override fun write(value: FileSource, buf: ByteBuffer) {
+        when(value) {
+            is FileSource.Bytes -> {
+                buf.putInt(1)
+                FfiConverterByteArray.write(value.`content`, buf)
+                Unit
+            }
+            is FileSource.Path -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`path`, buf)
+                Unit
+            }
+            is FileSource.Input -> {
+                buf.putInt(3)
+                FfiConverterTypeFileInput.write(value.`input`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * Where an image comes from.
+ */
+sealed class ImageSource: Disposable  {
+    
+    /**
+     * What any file can come from.
+     */
+    data class File(
+        val `source`: dev.interocitor.ffi.FileSource) : ImageSource()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * A data URL, or else the text of an SVG.
+     */
+    data class Text(
+        val `text`: kotlin.String) : ImageSource()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        when(this) {
+            is ImageSource.File -> {
+                
+    Disposable.destroy(
+        this.`source`
+    )
+                
+            }
+            is ImageSource.Text -> {
+                
+    Disposable.destroy(
+        this.`text`
+    )
+                
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeImageSource : FfiConverterRustBuffer<ImageSource>{
+    override fun read(buf: ByteBuffer): ImageSource {
+        return when(buf.getInt()) {
+            1 -> ImageSource.File(
+                FfiConverterTypeFileSource.read(buf),
+                )
+            2 -> ImageSource.Text(
+                FfiConverterString.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: ImageSource): ULong = when(value) {
+        is ImageSource.File -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFileSource.allocationSize(value.`source`)
+            )
+        }
+        is ImageSource.Text -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`text`)
+            )
+        }
+    }
+
+    override fun write(value: ImageSource, buf: ByteBuffer) {
+        when(value) {
+            is ImageSource.File -> {
+                buf.putInt(1)
+                FfiConverterTypeFileSource.write(value.`source`, buf)
+                Unit
+            }
+            is ImageSource.Text -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`text`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
 
 
 
@@ -16873,6 +22780,49 @@ public object FfiConverterTypePublish: FfiConverterRustBuffer<Publish> {
 
 
 /**
+ * Where a bucket stands in an address.
+ */
+
+enum class S3Addressing {
+    
+    /**
+     * `https://host/bucket/key`, which most compatible services want.
+     */
+    PATH,
+    /**
+     * `https://bucket.host/key`, which AWS wants.
+     */
+    VIRTUAL_HOST;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeS3Addressing: FfiConverterRustBuffer<S3Addressing> {
+    override fun read(buf: ByteBuffer) = try {
+        S3Addressing.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: S3Addressing) = 4UL
+
+    override fun write(value: S3Addressing, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * What a device does whose app declares a greater schema version than the mesh.
  */
 
@@ -16954,6 +22904,104 @@ public object FfiConverterTypeSeverity: FfiConverterRustBuffer<Severity> {
     override fun allocationSize(value: Severity) = 4UL
 
     override fun write(value: Severity, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What can be done about a file.
+ */
+
+enum class TransferKind {
+    
+    /**
+     * The mailbox is to get the content.
+     */
+    UPLOAD,
+    /**
+     * This device is to get the content.
+     */
+    DOWNLOAD,
+    /**
+     * The mailbox is to lose the file.
+     */
+    DELETE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTransferKind: FfiConverterRustBuffer<TransferKind> {
+    override fun read(buf: ByteBuffer) = try {
+        TransferKind.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TransferKind) = 4UL
+
+    override fun write(value: TransferKind, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * Where a transfer stands.
+ */
+
+enum class TransferState {
+    
+    /**
+     * It waits for its turn, for the mailbox, or for the next try.
+     */
+    WAITING,
+    /**
+     * It is under way.
+     */
+    RUNNING,
+    /**
+     * It waits for `resume_file`.
+     */
+    PAUSED,
+    /**
+     * Another try would end as the last one did. `resume_file` tries all the same.
+     */
+    FAILED;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTransferState: FfiConverterRustBuffer<TransferState> {
+    override fun read(buf: ByteBuffer) = try {
+        TransferState.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TransferState) = 4UL
+
+    override fun write(value: TransferState, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -17222,6 +23270,38 @@ public object FfiConverterOptionalTypeMailbox: FfiConverterRustBuffer<Mailbox?> 
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypePlatformUploads: FfiConverterRustBuffer<PlatformUploads?> {
+    override fun read(buf: ByteBuffer): PlatformUploads? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypePlatformUploads.read(buf)
+    }
+
+    override fun allocationSize(value: PlatformUploads?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypePlatformUploads.allocationSize(value)
+        }
+    }
+
+    override fun write(value: PlatformUploads?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypePlatformUploads.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeTokenProvider: FfiConverterRustBuffer<TokenProvider?> {
     override fun read(buf: ByteBuffer): TokenProvider? {
         if (buf.get().toInt() == 0) {
@@ -17276,6 +23356,70 @@ public object FfiConverterOptionalTypeAutoCompaction: FfiConverterRustBuffer<Aut
         } else {
             buf.put(1)
             FfiConverterTypeAutoCompaction.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeFileInfo: FfiConverterRustBuffer<FileInfo?> {
+    override fun read(buf: ByteBuffer): FileInfo? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFileInfo.read(buf)
+    }
+
+    override fun allocationSize(value: FileInfo?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFileInfo.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FileInfo?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFileInfo.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeFileTransfer: FfiConverterRustBuffer<FileTransfer?> {
+    override fun read(buf: ByteBuffer): FileTransfer? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFileTransfer.read(buf)
+    }
+
+    override fun allocationSize(value: FileTransfer?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFileTransfer.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FileTransfer?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFileTransfer.write(value, buf)
         }
     }
 }
@@ -17510,6 +23654,166 @@ public object FfiConverterOptionalTypeStoredCredentials: FfiConverterRustBuffer<
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeFileForm: FfiConverterRustBuffer<FileForm?> {
+    override fun read(buf: ByteBuffer): FileForm? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFileForm.read(buf)
+    }
+
+    override fun allocationSize(value: FileForm?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFileForm.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FileForm?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFileForm.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeS3Addressing: FfiConverterRustBuffer<S3Addressing?> {
+    override fun read(buf: ByteBuffer): S3Addressing? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeS3Addressing.read(buf)
+    }
+
+    override fun allocationSize(value: S3Addressing?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeS3Addressing.allocationSize(value)
+        }
+    }
+
+    override fun write(value: S3Addressing?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeS3Addressing.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeTransferKind: FfiConverterRustBuffer<TransferKind?> {
+    override fun read(buf: ByteBuffer): TransferKind? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeTransferKind.read(buf)
+    }
+
+    override fun allocationSize(value: TransferKind?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeTransferKind.allocationSize(value)
+        }
+    }
+
+    override fun write(value: TransferKind?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeTransferKind.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeTransferState: FfiConverterRustBuffer<TransferState?> {
+    override fun read(buf: ByteBuffer): TransferState? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeTransferState.read(buf)
+    }
+
+    override fun allocationSize(value: TransferState?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeTransferState.allocationSize(value)
+        }
+    }
+
+    override fun write(value: TransferState?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeTransferState.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalSequenceTypeFileInfo: FfiConverterRustBuffer<List<FileInfo>?> {
+    override fun read(buf: ByteBuffer): List<FileInfo>? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterSequenceTypeFileInfo.read(buf)
+    }
+
+    override fun allocationSize(value: List<FileInfo>?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterSequenceTypeFileInfo.allocationSize(value)
+        }
+    }
+
+    override fun write(value: List<FileInfo>?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterSequenceTypeFileInfo.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceUInt: FfiConverterRustBuffer<List<kotlin.UInt>> {
     override fun read(buf: ByteBuffer): List<kotlin.UInt> {
         val len = buf.getInt()
@@ -17566,6 +23870,34 @@ public object FfiConverterSequenceString: FfiConverterRustBuffer<List<kotlin.Str
 /**
  * @suppress
  */
+public object FfiConverterSequenceTypeMailbox: FfiConverterRustBuffer<List<Mailbox>> {
+    override fun read(buf: ByteBuffer): List<Mailbox> {
+        val len = buf.getInt()
+        return List<Mailbox>(len) {
+            FfiConverterTypeMailbox.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Mailbox>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeMailbox.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Mailbox>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeMailbox.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterSequenceTypeDevice: FfiConverterRustBuffer<List<Device>> {
     override fun read(buf: ByteBuffer): List<Device> {
         val len = buf.getInt()
@@ -17584,6 +23916,34 @@ public object FfiConverterSequenceTypeDevice: FfiConverterRustBuffer<List<Device
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeDevice.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeFileInfo: FfiConverterRustBuffer<List<FileInfo>> {
+    override fun read(buf: ByteBuffer): List<FileInfo> {
+        val len = buf.getInt()
+        return List<FileInfo>(len) {
+            FfiConverterTypeFileInfo.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FileInfo>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFileInfo.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FileInfo>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFileInfo.write(it, buf)
         }
     }
 }
@@ -17640,6 +24000,34 @@ public object FfiConverterSequenceTypeFinding: FfiConverterRustBuffer<List<Findi
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeFinding.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeHttpHeader: FfiConverterRustBuffer<List<HttpHeader>> {
+    override fun read(buf: ByteBuffer): List<HttpHeader> {
+        val len = buf.getInt()
+        return List<HttpHeader>(len) {
+            FfiConverterTypeHttpHeader.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<HttpHeader>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeHttpHeader.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<HttpHeader>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeHttpHeader.write(it, buf)
         }
     }
 }
@@ -17780,6 +24168,62 @@ public object FfiConverterSequenceTypeQuarantinedItem: FfiConverterRustBuffer<Li
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeQuarantinedItem.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeReplica: FfiConverterRustBuffer<List<Replica>> {
+    override fun read(buf: ByteBuffer): List<Replica> {
+        val len = buf.getInt()
+        return List<Replica>(len) {
+            FfiConverterTypeReplica.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<Replica>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeReplica.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<Replica>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeReplica.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeReplicaState: FfiConverterRustBuffer<List<ReplicaState>> {
+    override fun read(buf: ByteBuffer): List<ReplicaState> {
+        val len = buf.getInt()
+        return List<ReplicaState>(len) {
+            FfiConverterTypeReplicaState.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ReplicaState>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeReplicaState.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ReplicaState>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeReplicaState.write(it, buf)
         }
     }
 }

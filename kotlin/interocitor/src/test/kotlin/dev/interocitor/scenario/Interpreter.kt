@@ -3,6 +3,7 @@ package dev.interocitor.scenario
 import dev.interocitor.Batch
 import dev.interocitor.Compaction
 import dev.interocitor.Connection
+import dev.interocitor.FileForm
 import dev.interocitor.Filter
 import dev.interocitor.Interocitor
 import dev.interocitor.InterocitorException
@@ -111,6 +112,7 @@ private suspend fun open(step: JsonObject): Interocitor {
         }
         joinPolicy = oneOf(settings.text("joinPolicy"), JoinPolicy.entries)
         publish = oneOf(settings.text("publish"), Publish.entries)
+        fileForm = settings.textOrNull("fileForm")?.let { oneOf(it, FileForm.entries) }
     }
     db.setRemoteStorage(mailbox(step.text("mailbox")))
     return db
@@ -150,7 +152,7 @@ private suspend fun Interocitor.play(what: String, step: JsonObject): JsonElemen
         }
         "replace" -> rows(step).replace(step.text("id"), step.value("row"))
         "delete" -> rows(step).delete(step.text("id"))
-        else -> return answer(what, step)
+        else -> return playFile(what, step) ?: answer(what, step)
     }
     return JsonNull
 }
@@ -178,6 +180,7 @@ private suspend fun Interocitor.answer(what: String, step: JsonObject): JsonElem
             put("encrypted", isEncrypted)
             put("member", meshId != null)
             put("pending", pendingCount)
+            put("files", pendingFiles)
             put("problem", problem?.code)
             put("quarantined", quarantined)
         }
@@ -213,8 +216,19 @@ private suspend fun Interocitor.answer(what: String, step: JsonObject): JsonElem
         }
         is Compaction.Overtaken -> JsonNull
     }
-    "batch" -> batch { JsonArray(step.value("writes").jsonArray.map { write(it.jsonObject) }) }
+    "batch" -> batch {
+        val answers = step.value("writes").jsonArray.map { it.jsonObject }.map { write ->
+            if (write.text("do") == "putFile") putFile(this, write) else write(write)
+        }
+        JsonArray(answers)
+    }
     else -> misunderstood("no step is called \"$what\"")
+}
+
+private suspend fun Interocitor.putFile(batch: Batch, step: JsonObject): JsonElement {
+    val file = stageFile(step.text("path"), step.content(), step.textOrNull("contentType"))
+    batch.putFile(file)
+    return JsonPrimitive(file.digest)
 }
 
 private suspend fun Batch.write(step: JsonObject): JsonElement {

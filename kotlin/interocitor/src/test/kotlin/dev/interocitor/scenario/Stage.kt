@@ -24,9 +24,10 @@ private val DEFAULTS = mapOf(
     "mergeStrategy" to JsonPrimitive("lww"),
     "joinPolicy" to JsonPrimitive("reset-to-remote"),
     "publish" to JsonPrimitive("full-rows"),
+    "fileForm" to JsonNull,
 )
 
-private val RUNNERS_OWN = setOf("expect", "error", "as", "why", "idOf", "passphraseOf", "payloadOf", "codeOf", "with")
+private val RUNNERS_OWN = setOf("expect", "error", "as", "why", "idOf", "digestOf", "passphraseOf", "payloadOf", "codeOf", "with")
 
 /** A scenario that is being played: its devices, its folder, what was kept. */
 class Stage(private val name: String, private val scenario: JsonObject, private val folder: File) {
@@ -62,7 +63,7 @@ class Stage(private val name: String, private val scenario: JsonObject, private 
         check(wanted == null) { "it gave $answer, not the error $wanted" }
         step["expect"]?.let { expected ->
             val compared = when (step.text("do")) {
-                "status", "compact" -> (answer as? JsonObject)?.named(expected) ?: answer
+                "status", "compact", "fileMetadata" -> (answer as? JsonObject)?.named(expected) ?: answer
                 else -> answer
             }
             same(compared, expected, "")
@@ -83,7 +84,7 @@ class Stage(private val name: String, private val scenario: JsonObject, private 
     private fun filledIn(step: JsonObject): JsonObject {
         val device = step.text("device")
         val filled = step.filterKeys { it !in RUNNERS_OWN }.toMutableMap()
-        for (argument in listOf("id", "passphrase", "payload", "code")) {
+        for (argument in listOf("id", "digest", "passphrase", "payload", "code")) {
             val name = step.textOrNull("${argument}Of") ?: continue
             filled[argument] = checkNotNull(kept[name]) { "nothing was kept as \"$name\"" }
         }
