@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-ALL=(lint crypto core simulation crash peers sqlcipher bindings cli keychain webdav disks swift kotlin mixed apple-check android-check)
+ALL=(lint crypto core simulation crash peers sqlcipher bindings cli keychain mailboxes disks swift kotlin mixed apple-check android-check)
 PARTS=("$@")
 [ ${#PARTS[@]} -gt 0 ] || PARTS=("${ALL[@]}")
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/interocitor"
@@ -65,9 +65,11 @@ part_lint() {
   rustup component list 2>/dev/null | grep -q 'clippy.*(installed)' || rustup component add clippy rustfmt 2>/dev/null
   cargo fmt --all --check && openssl_ready &&
   cargo clippy --workspace --all-targets --all-features -- -D warnings &&
+  # What apps build: with other features other code is unused.
+  cargo clippy -p interocitor-ffi -p interocitor-cli -- -D warnings && cargo clippy -p interocitor-core --no-default-features -- -D warnings &&
   RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet &&
   deny_ready && "$CACHE/deny/bin/cargo-deny" --log-level error check bans licenses sources &&
-  echo "lint: 4 passed, 0 failed"
+  echo "lint: 5 passed, 0 failed"
 }
 
 deny_ready() {
@@ -84,7 +86,7 @@ part_core() {
   local file name targets=()
   for file in core/tests/*.rs; do
     name="$(basename "$file" .rs)"
-    case "$name" in at_rest | crash | disks | keychain | peers | webdav) ;; *) targets+=(--test "$name") ;; esac
+    case "$name" in at_rest | cloudflare | crash | disks | drive | keychain | mailboxes | peers | s3 | watching | webdav) ;; *) targets+=(--test "$name") ;; esac
   done
   python_ready && cargo test -p interocitor-core --lib && cargo test -p interocitor-core --doc && cargo test -p interocitor-core "${targets[@]}"
 }
@@ -141,7 +143,7 @@ part_keychain() {
 
 # start SCRIPT ARGUMENT… : runs a server until the end of this script; its first line is the URL.
 start() {
-  local out="$LOGS/$(basename "$1").out"
+  local out="$LOGS/$(basename "$1").$2.out"
   bash "$@" >"$out" 2>"$out.err" &
   echo $! >>"$LOGS/pids"
   for _ in $(seq 100); do
@@ -153,12 +155,49 @@ start() {
   return 1
 }
 
-part_webdav() {
-  apt apache2 rclone openssl && python_ready || return 1
+# versitygw, an S3 service in Go. Where there is no Go that can build it, Debian sid has one.
+versitygw_ready() {
+  local version=v1.8.0 folder="$CACHE/versitygw-v1.8.0"
+  export PATH="$folder:$PATH"
+  [ -x "$folder/versitygw" ] && return 0
+  local build=(env CGO_ENABLED=0 "GOPATH=$folder.part" "GOBIN=$folder.part/bin" go install -trimpath -ldflags '-s -w'
+    "github.com/versity/versitygw/cmd/versitygw@$version")
+  mkdir -p "$folder" "$folder.part" || return 1
+  if [[ "$(go version 2>/dev/null)" =~ go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 25 ]; then
+    "${build[@]}"
+  else
+    chroot_ready golang sid golang-go && chroot_run golang --bind "$folder.part" "$folder.part" "${build[@]}"
+  fi && mv "$folder.part/bin/versitygw" "$folder/" || return 1
+  # Go protects the sources of modules against writing.
+  chmod -R u+w "$folder.part" && rm -rf "$folder.part"
+}
+
+# The packages of the reference Worker for Cloudflare, in a folder of their own.
+worker_ready() {
+  local folder="$CACHE/cloudflare-worker" source=tests/cloudflare-worker
+  command -v npm >/dev/null || apt nodejs npm || return 1
+  cmp -s "$source/package-lock.json" "$folder/installed" && return 0
+  mkdir -p "$folder" && cp "$source/package.json" "$source/package-lock.json" "$folder/" &&
+    (cd "$folder" && npm ci --no-audit --no-fund --loglevel error) && cp "$source/package-lock.json" "$folder/installed"
+}
+
+# Every mailbox against its real server, through one suite, and one table of what each does.
+part_mailboxes() {
+  apt apache2 libnginx-mod-http-dav-ext nginx-light rclone openssl && python_ready && versitygw_ready && worker_ready || return 1
+  local core=(-p interocitor-core --features adapter-tests,cloudflare,drive,s3,watch)
   start tests/webdav/apache.sh "$(free_port)" && export WEBDAV_APACHE_URL="$URL" &&
+  start tests/webdav/apache.sh "$(free_port)" digest && export WEBDAV_DIGEST_URL="$URL" &&
+  start tests/webdav/nginx.sh "$(free_port)" && export WEBDAV_NGINX_URL="$URL" &&
   start tests/webdav/rclone.sh "$(free_port)" && export WEBDAV_RCLONE_URL="$URL" &&
-  cargo test -p interocitor-core --features adapter-tests --test webdav &&
-  cargo test -p interocitor-cli --test cli webdav -- --ignored
+  start tests/s3/versitygw.sh "$(free_port)" && export S3_VERSITYGW_URL="$URL" &&
+  start tests/cloudflare-worker/serve.sh "$(free_port)" "$CACHE/cloudflare-worker" && export CLOUDFLARE_WORKER_URL="$URL" &&
+  (cd "$CACHE/cloudflare-worker" && npm run --silent check) &&
+  cargo test "${core[@]}" --lib mailbox &&
+  cargo test "${core[@]}" --test cloudflare --test drive --test s3 --test watching --test webdav &&
+  cargo test "${core[@]}" --test large_files -- --ignored --nocapture &&
+  cargo run -q "${core[@]}" --example own_mailbox &&
+  cargo test -p interocitor-cli --test cli _over_ -- --ignored && cargo test -p interocitor-cli --test cli drive &&
+  cargo test "${core[@]}" --test mailboxes -- --nocapture
 }
 
 # The Kotlin package for the JVM and for Android, and its examples.
@@ -166,7 +205,9 @@ part_kotlin() {
   command -v javac >/dev/null || apt openjdk-17-jdk-headless || return 1
   command -v mvn >/dev/null || apt maven || return 1
   cargo build -p interocitor-ffi && rm -rf kotlin/*/target/surefire-reports kotlin/examples/*/target/surefire-reports &&
-  mvn -q -B -Dstyle.color=never -f kotlin/pom.xml test || return 1
+  # A server for what the platform uploads.
+  apt rclone && start tests/webdav/rclone.sh "$(free_port)" &&
+  WEBDAV_URL="$URL" mvn -q -B -Dstyle.color=never -f kotlin/pom.xml test || return 1
   # Quiet on success, but for a colour that it resets: the reports know how many there were.
   cat kotlin/*/target/surefire-reports/*.xml kotlin/examples/*/target/surefire-reports/*.xml |
     grep -o '<testsuite [^>]*' | grep -o ' tests="[0-9]*"' |
@@ -218,10 +259,14 @@ part_android-check() { type_check android aarch64-linux-android armv7-linux-andr
 
 # The library as phones get it, with its budget. By argument only: it is a long build.
 part_size() {
-  local budget=6000000 whole bare sealed
-  printf '%-36s %10s\n' features bytes
-  whole="$(size_of default)" && bare="$(size_of --no-default-features)" && openssl_ready && sealed="$(size_of --features sqlcipher)" || return 1
-  printf '%-36s %10s\n' "cost of webdav (HTTP and TLS)" "$((whole - bare))" "cost of sqlcipher" "$((sealed - whole))"
+  local budget=6000000 all=adapter-tests,cloudflare,drive,s3,thumbnails,webdav whole feature without
+  openssl_ready && printf '%-36s %10s\n' features bytes && whole="$(size_of default)" || return 1
+  for feature in ${all//,/ }; do
+    without="$(size_of --no-default-features --features "$(tr , '\n' <<<"$all" | grep -vx "$feature" | paste -sd,)")" || return 1
+    printf '%-36s %10s\n' "cost of $feature" "$((whole - without))"
+  done
+  without="$(size_of --no-default-features)" && printf '%-36s %10s\n' "without all of them" "$without" &&
+  without="$(size_of --features sqlcipher)" && printf '%-36s %10s\n' "cost of sqlcipher" "$((without - whole))" || return 1
   [ "$whole" -le "$budget" ] || { echo "the library has $whole bytes, its budget is $budget" >&2; return 1; }
   echo "size: 1 passed, 0 failed (budget $budget)"
 }

@@ -9,8 +9,10 @@ part_swift() {
   local options=(--scratch-path "$scratch/kit" -Xlinker "-L$library" -Xlinker -rpath -Xlinker "$library")
   mkdir -p "$scratch/kit"
   swift_run --bind "$library" "$PWD" swift build --build-tests "${options[@]}" || return 1
+  # A server for what the platform uploads.
+  apt rclone && start tests/webdav/rclone.sh "$(free_port)" || return 1
   # Nothing may hang: a test that waits for what never comes is a failure.
-  swift_run --bind "$library" "$PWD" timeout -k 5 300 swift test --skip-build --disable-xctest "${options[@]}" | swift_tally
+  swift_run --bind "$library" --env "WEBDAV_URL=$URL" "$PWD" timeout -k 5 300 swift test --skip-build --disable-xctest "${options[@]}" | swift_tally
   status=${PIPESTATUS[0]}
   [ "$status" -eq 0 ] &&
     swift_run --bind "$library" "$PWD" bash swift/Tests/docs.sh "$scratch/kit" "$library" &&

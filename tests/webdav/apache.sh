@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Apache httpd with mod_dav on a loopback port, for core/tests/webdav.rs.
 #
-#   apache.sh PORT [tls]
+#   apache.sh PORT [tls|digest]
 #
+# With `digest`, it asks for digest authentication, with nonces that last two seconds.
 # With `tls`, it speaks https with a certificate for 127.0.0.1 (and for no other name) of an authority made
 # for the occasion, whose certificate is named in a second line. Prints the address with user and password once the server answers, and stays in the foreground. End it
 # with TERM or INT: it stops the server and removes its files. Needs the package apache2.
 set -euo pipefail
 
-port=${1:?usage: apache.sh PORT [tls]}
+port=${1:?usage: apache.sh PORT [tls|digest]}
 . "$(dirname "${BASH_SOURCE[0]}")/serve.sh"
 
 modules=${APACHE_MODULES:-/usr/lib/apache2/modules}
@@ -41,6 +42,17 @@ SSLCertificateFile $dir/server.pem
 SSLCertificateKeyFile $dir/server.key"
 fi
 
+auth="AuthType Basic
+    AuthUserFile $dir/passwords"
+if [ "${2:-}" = digest ]; then
+    address="http://$user:$escaped@127.0.0.1:$port/dav?auth=digest"
+    printf '%s:test:%s\n' "$user" "$(printf '%s:test:%s' "$user" "$password" | md5sum | cut -d ' ' -f 1)" >"$dir/passwords"
+    auth="AuthType Digest
+    AuthDigestProvider file
+    AuthDigestNonceLifetime 2
+    AuthUserFile $dir/passwords"
+fi
+
 cat >"$dir/httpd.conf" <<CONF
 ServerName localhost
 ServerRoot "$dir"
@@ -55,6 +67,7 @@ LoadModule authn_file_module $modules/mod_authn_file.so
 LoadModule authz_core_module $modules/mod_authz_core.so
 LoadModule authz_user_module $modules/mod_authz_user.so
 LoadModule auth_basic_module $modules/mod_auth_basic.so
+LoadModule auth_digest_module $modules/mod_auth_digest.so
 LoadModule dav_module $modules/mod_dav.so
 LoadModule dav_fs_module $modules/mod_dav_fs.so
 DavLockDB "$dir/run/lock"
@@ -64,9 +77,8 @@ KeepAlive On
 MaxKeepAliveRequests 0
 <Directory "$dir/www">
     AllowOverride None
-    AuthType Basic
     AuthName "test"
-    AuthUserFile "$dir/passwords"
+    $auth
     Require valid-user
 </Directory>
 <Directory "$dir/www/dav">

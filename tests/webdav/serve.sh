@@ -1,6 +1,6 @@
 # Common part of the server scripts; sourced with $port set.
 #
-# Prints the address, and $note in a second line if it is set. Sets $dir (temporary, removed at the end), $user and $password (not ASCII, so that the encoding of the
+# Prints the address ($address where that is set), and $note in a second line if it is set. Sets $dir (temporary, removed at the end), $user and $password (not ASCII, so that the encoding of the
 # credentials is tested), and defines `serve COMMAND…`.
 
 user=user
@@ -9,6 +9,7 @@ escaped='s3cret-p%C3%A4ssword'
 dir=$(mktemp -d "${TMPDIR:-/tmp}/interocitor-webdav.XXXXXX")
 chmod 755 "$dir"
 scheme=http
+address=
 note=
 server=
 
@@ -33,7 +34,7 @@ serve() {
             exit 1
         fi
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            echo "$scheme://$user:$escaped@127.0.0.1:$port/dav"
+            echo "${address:-$scheme://$user:$escaped@127.0.0.1:$port/dav}"
             [ -z "$note" ] || echo "$note"
             wait "$server"
             return
