@@ -231,13 +231,13 @@ pub enum Error {
         path: String,
     },
     /// Something is larger than allowed.
-    #[error("{what} is too large: {actual}, at most {limit}")]
+    #[error("{what} is too large: {actual}, {}", at_most(*limit))]
     Limit {
         /// What is too large.
         what: &'static str,
         /// Its size.
         actual: u64,
-        /// The greatest size allowed.
+        /// The greatest size allowed; [`u64::MAX`] where whoever refuses it does not say.
         limit: u64,
     },
     /// A batch cannot be published through this mailbox.
@@ -554,6 +554,13 @@ pub(crate) fn from_sqlite(error: &rusqlite::Error, path: &str) -> Error {
         Some(Sqlite::TooBig) => Error::Limit { what: "a row", actual: 0, limit: 1_000_000_000 },
         // Everything else that SQLite can say points at a file that is not what it should be.
         _ => Error::StoreOpen { path, reason: error.to_string() },
+    }
+}
+
+fn at_most(limit: u64) -> String {
+    match limit {
+        u64::MAX => "more than is accepted".into(),
+        limit => format!("at most {limit}"),
     }
 }
 

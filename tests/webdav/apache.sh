@@ -75,6 +75,7 @@ $tls
 DocumentRoot "$dir/www"
 KeepAlive On
 MaxKeepAliveRequests 0
+LimitRequestBody 0
 <Directory "$dir/www">
     AllowOverride None
     AuthName "test"

@@ -289,7 +289,7 @@ fn refused(error: MailboxError, len: u64) -> Error {
         MailboxErrorKind::TooLarge => Error::Limit {
             what: "what the mailbox has to store of a file",
             actual: len,
-            limit: len.saturating_sub(1),
+            limit: u64::MAX,
         },
         _ => error.into(),
     }
