@@ -13,18 +13,20 @@ mod counting;
 #[path = "drive/server.rs"]
 mod drive;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use interocitor_core::mailbox::{
-    Body, CloudflareMailbox, FolderMailbox, MemoryMailbox, S3Config, S3Mailbox, StorageAdapter, WebDavConfig,
-    WebDavMailbox, suite,
+    Body, CloudflareMailbox, FolderMailbox, GoogleDriveMailbox, MemoryMailbox, PlatformUploads, S3Config,
+    S3Mailbox, StorageAdapter, WebDavConfig, WebDavMailbox, suite,
 };
 use interocitor_core::{Interocitor, StoreLocation};
 use serde_json::json;
 
+use self::common::carrier::Carrier;
 use self::common::open_at;
 use self::counting::Counting;
 
@@ -32,44 +34,61 @@ use self::counting::Counting;
 const STREAMED: u64 = 64_000_000;
 const MEMORY_MAX: u64 = 48_000_000;
 
-type Make = Box<dyn Fn() -> Arc<dyn StorageAdapter> + Send + Sync>;
+/// What the platform is given to carry: several parts, where a mailbox takes large bodies in parts.
+const CARRIED: u64 = 20_000_000;
+
+/// Makes a client, which may hand large uploads to a platform.
+type Make = Box<dyn Fn(Option<PlatformUploads>) -> Arc<dyn StorageAdapter> + Send + Sync>;
+
+/// Clients over one configuration.
+macro_rules! over {
+    ($mailbox:ident, $config:expr) => {{
+        let config = $config;
+        Box::new(move |uploads: Option<PlatformUploads>| {
+            let config = config.clone();
+            let config = match uploads {
+                Some(uploads) => config.with_platform_uploads(uploads),
+                None => config,
+            };
+            Arc::new($mailbox::new(&config).unwrap()) as Arc<dyn StorageAdapter>
+        })
+    }};
+}
 
 /// Every mailbox, with the servers of `bash tests/run.sh mailboxes`.
-fn mailboxes(folder: &std::path::Path) -> Vec<(&'static str, Make)> {
+fn mailboxes(folder: &Path, drive: &drive::Drive) -> Vec<(&'static str, Make)> {
     let server = |variable: &str| {
         let missing = || panic!("{variable} is not set: run `bash tests/run.sh mailboxes`");
         std::env::var(variable).unwrap_or_else(|_| missing())
     };
-    let webdav = |variable: &str| -> Make {
-        let config = WebDavConfig::new(&server(variable)).unwrap();
-        Box::new(move || Arc::new(WebDavMailbox::new(&config).unwrap()))
-    };
+    let webdav = |variable: &str| WebDavConfig::new(&server(variable)).unwrap();
     let (memory, folder) = (MemoryMailbox::new(), folder.to_owned());
-    let drive = drive::Drive::start();
-    let worker = cloudflare::config("near");
-    let s3 = S3Config::new(&server("S3_VERSITYGW_URL")).unwrap();
     vec![
-        ("memory", Box::new(move || Arc::new(memory.clone()))),
-        ("folder", Box::new(move || Arc::new(FolderMailbox::new(&folder)))),
-        ("WebDAV, apache", webdav("WEBDAV_APACHE_URL")),
-        ("WebDAV, apache, digest", webdav("WEBDAV_DIGEST_URL")),
-        ("WebDAV, nginx", webdav("WEBDAV_NGINX_URL")),
-        ("WebDAV, rclone", webdav("WEBDAV_RCLONE_URL")),
-        ("S3, versitygw", Box::new(move || Arc::new(S3Mailbox::new(&s3).unwrap()))),
-        ("Cloudflare, workerd", Box::new(move || Arc::new(CloudflareMailbox::new(&worker).unwrap()))),
-        ("Google Drive, as documented", Box::new(move || drive.adapter())),
+        ("memory", Box::new(move |_| Arc::new(memory.clone()))),
+        ("folder", Box::new(move |_| Arc::new(FolderMailbox::new(&folder)))),
+        ("WebDAV, apache", over!(WebDavMailbox, webdav("WEBDAV_APACHE_URL"))),
+        ("WebDAV, apache, digest", over!(WebDavMailbox, webdav("WEBDAV_DIGEST_URL"))),
+        ("WebDAV, nginx", over!(WebDavMailbox, webdav("WEBDAV_NGINX_URL"))),
+        ("WebDAV, rclone", over!(WebDavMailbox, webdav("WEBDAV_RCLONE_URL"))),
+        ("S3, versitygw", over!(S3Mailbox, S3Config::new(&server("S3_VERSITYGW_URL")).unwrap())),
+        ("Cloudflare, workerd", over!(CloudflareMailbox, cloudflare::config("near"))),
+        ("Google Drive, as documented", over!(GoogleDriveMailbox, drive.config())),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mailbox_conforms_and_is_in_the_table() {
     let folder = tempfile::tempdir().unwrap();
+    let drive = drive::Drive::start();
     let mut table = Vec::new();
-    for (name, make) in mailboxes(folder.path()) {
+    for (name, make) in mailboxes(folder.path(), &drive) {
         let root = format!("/table {}", std::process::id());
+        let plain = || make(None);
         // The suite lets clients race for what a mailbox says that it decides.
-        suite::run(&*make, &format!("{root}/suite")).await;
-        table.push(row(name, &*make, &root).await);
+        suite::run(&plain, &format!("{root}/suite")).await;
+        let mut cells = row(name, &plain, &root).await;
+        cells.push(carried(name, &make, &root).await);
+        table.push(cells);
     }
     let head = [
         "mailbox",
@@ -81,6 +100,7 @@ async fn every_mailbox_conforms_and_is_in_the_table() {
         "calls of an idle poll",
         "calls of a write",
         "idle poll",
+        "carried by the platform",
     ];
     let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
     table.insert(0, head);
@@ -135,6 +155,41 @@ async fn row(name: &str, make: &(dyn Fn() -> Arc<dyn StorageAdapter> + Sync), ro
         write.to_string(),
         format!("{:.1} ms", poll.as_secs_f64() * 1000.0),
     ]
+}
+
+/// A large file that the platform carries, where the mailbox is reached by HTTP.
+async fn carried(name: &str, make: &Make, root: &str) -> String {
+    let (carrier, spool) = (Carrier::new(), tempfile::tempdir().unwrap());
+    let client = make(Some(carrier.uploads(spool.path())));
+    client.authenticate().await.unwrap();
+    let path = format!("{root}/files/carried");
+    for round in 0..2_u8 {
+        // What is there already is replaced.
+        let body: Vec<u8> = (0..CARRIED).map(|at| (at % 251) as u8 ^ round).collect();
+        let pieces: Vec<_> = body.chunks(100_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        client
+            .write_file(&path, Body::Stream { len: CARRIED, stream: stream::iter(pieces).boxed() })
+            .await
+            .unwrap();
+        let stored = make(None);
+        stored.authenticate().await.unwrap();
+        let (mut pieces, mut read) = (stored.read_stream(&path).await.unwrap(), Vec::new());
+        while let Some(piece) = pieces.next().await {
+            read.extend_from_slice(&piece.unwrap());
+        }
+        assert!(read == body, "{name}: other bytes, {} of {}", read.len(), body.len());
+    }
+    client.delete_file(&path).await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(spool.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{name}: {left:?} stay");
+    let (is_http, seen) = (!["memory", "folder"].contains(&name), carrier.seen());
+    let bytes: u64 = seen.iter().map(|request| request.len).sum();
+    assert_eq!(
+        (bytes, client.is_carried(CARRIED)),
+        if is_http { (2 * CARRIED, true) } else { (0, false) },
+        "{name}"
+    );
+    if is_http { format!("20 MB in {}", seen.len() / 2) } else { "no".to_owned() }
 }
 
 async fn device(mailbox: Arc<dyn StorageAdapter>, root: &str) -> Interocitor {

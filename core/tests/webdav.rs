@@ -23,7 +23,10 @@ use interocitor_core::mailbox::{
     Body, MailboxError, MailboxErrorKind as K, StorageAdapter, WebDavAuth, WebDavConfig, WebDavMailbox, suite,
 };
 
+use interocitor_core::{FileForm, StoreLocation};
+
 use self::common::carrier::Carrier;
+use self::common::open_at;
 use self::faults::{client, error, impatient, kind};
 use self::model::{ALL, Abilities, Model};
 
@@ -235,6 +238,39 @@ async fn abandoned_temporary_files_go_with_a_listing() {
     model.make_folder("/dav/.interocitor-tmp-new", Duration::from_hours(20));
     assert!(client(&model.server).list_files("/").await.unwrap().is_empty());
     assert_eq!(model.paths(), ["/dav", "/dav/.interocitor-tmp-new"]);
+}
+
+/// Up and down, in the form that needs a sidecar and in the one that does not.
+#[tokio::test]
+async fn small_files_cost_a_request_each_and_one_more_for_a_sidecar() {
+    const FILES: usize = 300;
+    for (form, most) in [(FileForm::Hashed, FILES * 12 / 10), (FileForm::Plain, FILES * 22 / 10)] {
+        let model = Model::start(ALL).await;
+        let device = async || {
+            let db = open_at(StoreLocation::Memory, |config| {
+                config.passphrase = Some("1thX6LZfHDZZKUs92febYZhYRcXddmzfzF2NvTkPNE".into());
+                config.file_form = Some(form);
+            })
+            .await;
+            db.set_remote_storage(Some(Arc::new(client(&model.server)))).await;
+            assert!(db.connect().await.unwrap().is_online());
+            db
+        };
+        let (phone, tablet) = (device().await, device().await);
+        let before = model.server.seen().len();
+        for number in 0..FILES {
+            phone.put_file(&format!("notes/{number}"), number.to_string().into_bytes(), None).await.unwrap();
+        }
+        phone.sync_files().await.unwrap();
+        let middle = model.server.seen().len();
+        for number in 0..FILES {
+            let content = tablet.get_file(&format!("notes/{number}")).await.unwrap();
+            assert_eq!(content.bytes().await.unwrap(), number.to_string().into_bytes());
+        }
+        let (up, down) = (middle - before, model.server.seen().len() - middle);
+        assert!(up >= FILES && down >= FILES, "{form:?}: {up} requests up and {down} down");
+        assert!(up <= most && down <= most, "{form:?}: {up} requests up and {down} down for {FILES} files");
+    }
 }
 
 /// Peak memory and time of a large stream; run alone with `--ignored --nocapture`.

@@ -286,11 +286,9 @@ fn broken(place: &str) -> MailboxError {
 /// What an answer of the mailbox means for a file.
 fn refused(error: MailboxError, len: u64) -> Error {
     match error.kind() {
-        MailboxErrorKind::TooLarge => Error::Limit {
-            what: "what the mailbox has to store of a file",
-            actual: len,
-            limit: u64::MAX,
-        },
+        MailboxErrorKind::TooLarge => {
+            Error::Limit { what: "what the mailbox has to store of a file", actual: len, limit: u64::MAX }
+        }
         _ => error.into(),
     }
 }

@@ -95,6 +95,9 @@ pub struct UploadResponse {
 ///
 /// Durable files of 1 MiB and more are written to a folder on this disk, as the server is to store them (encrypted in
 /// an encrypted mesh), and sent from there. Everything else goes as ever. Clones share one carrier and folder.
+///
+/// Google Drive (over 5 MB) and S3 (over 8 MiB) take such a file in parts of 8 MiB, each an upload of its own that begins
+/// when the one before has ended: while a process is frozen, no new part begins.
 #[derive(Debug, Clone)]
 pub struct PlatformUploads {
     http: Arc<dyn PlatformHttp>,

@@ -8,7 +8,8 @@ internal import InterocitorBindings
 /// Hands large uploads of mailboxes to the platform, so that they go on while the app is frozen.
 ///
 /// Durable files of 1 MiB and more are written to a folder on this device as the server is to store them, encrypted in an
-/// encrypted mesh, and sent from there; everything else goes as ever.
+/// encrypted mesh, and sent from there; everything else goes as ever. Google Drive (over 5 MB) and S3 (over 8 MiB) take such
+/// a file in parts of 8 MiB, each an upload of its own: while the app is frozen, no new part begins.
 ///
 /// ```swift
 /// let carrier = BackgroundUploads(identifier: "org.example.notes.uploads")

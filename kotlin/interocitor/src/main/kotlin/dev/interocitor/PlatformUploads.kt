@@ -24,8 +24,10 @@ import dev.interocitor.ffi.UploadResponse as FfiUploadResponse
  * Hands large uploads of mailboxes to the platform, so that they go on while the app is not seen.
  *
  * Durable files of 1 MiB and more are written to a folder on this device as the server is to store them, encrypted in an
- * encrypted mesh, and sent from there; everything else goes as ever. One serves any number of mailboxes.
- * [Interocitor.suspend] leaves alone what is under way, and after [Interocitor.resume] it is waited for again. After the
+ * encrypted mesh, and sent from there; everything else goes as ever. Google Drive (over 5 MB) and S3 (over 8 MiB) take
+ * such a file in parts of 8 MiB, each an upload of its own: while the process is frozen, no new part begins.
+ *
+ * One serves any number of mailboxes. [Interocitor.suspend] leaves alone what is under way, and after [Interocitor.resume] it is waited for again. After the
  * process was ended the file is uploaded once more: what had been sent by then was encrypted for that one try.
  */
 public class PlatformUploads private constructor(internal val inner: FfiPlatformUploads) {
