@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Builds the engine for Android and the AAR with it: kotlin/android/target/interocitor-android.aar.
 #
+#   bash kotlin/build-android.sh [FEATURES]
+#
+# FEATURES: of interocitor-ffi, with commas, in place of its default ones; bindings/README.md says what each costs.
 # Needs an NDK (r28 or newer) in ANDROID_NDK_HOME, cargo-ndk, and the four targets of rustup.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,10 +18,17 @@ done
 
 # Devices with pages of 16 KB refuse libraries that are aligned to less.
 export RUSTFLAGS="${RUSTFLAGS:-} -C link-arg=-Wl,-z,max-page-size=16384"
+rust="${CARGO_TARGET_DIR:-target}"
 jni="$PWD/kotlin/android/target/jni"
 rm -rf "$jni"
-mkdir -p "$jni"
-cargo ndk "${abis[@]/#/-t}" --platform 24 -o "$jni" build --release -p interocitor-ffi
+features=()
+[ $# -eq 0 ] || features=(--no-default-features --features "$1")
+for index in "${!abis[@]}"; do
+  # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
+  cargo ndk -t "${abis[$index]}" --platform 24 rustc --profile mobile -p interocitor-ffi --lib --crate-type cdylib "${features[@]}"
+  mkdir -p "$jni/${abis[$index]}"
+  cp "$rust/${targets[$index]}/mobile/libinterocitor_ffi.so" "$jni/${abis[$index]}/"
+done
 
 readelf="$(find "$ANDROID_NDK_HOME" -name llvm-readelf -type f -o -name llvm-readelf -type l | head -n 1)"
 strip="$(find "$ANDROID_NDK_HOME" -name llvm-strip -type f -o -name llvm-strip -type l | head -n 1)"
@@ -33,9 +43,8 @@ for abi in "${abis[@]}"; do
     echo "$library is not aligned to 16 KB pages" >&2
     exit 1
   fi
-  find "$jni/$abi" -type f ! -name libinterocitor_ffi.so -delete
 done
 
-cargo build --release -p interocitor-ffi
-mvn -q -B -f kotlin -Dnative.folder="$PWD/target/release" package
+cargo rustc --profile mobile -p interocitor-ffi --lib --crate-type cdylib "${features[@]}"
+mvn -q -B -f kotlin -Dnative.folder="$(realpath "$rust/mobile")" -DskipTests package
 ls -l kotlin/android/target/interocitor-android.aar

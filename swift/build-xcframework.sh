@@ -2,7 +2,9 @@
 # Builds the engine for Apple platforms: swift/build/InterocitorFFI.xcframework, and the same zipped for a release.
 # Needs a Mac with Xcode, and Rust with rustup. It was never run so far: there is no Mac where this was written.
 #
-#   bash swift/build-xcframework.sh
+#   bash swift/build-xcframework.sh [FEATURES]
+#
+# FEATURES: of interocitor-ffi, with commas, in place of its default ones; bindings/README.md says what each costs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +17,11 @@ rust="${CARGO_TARGET_DIR:-target}"
 
 [ "$(uname)" = Darwin ] || { echo "only a Mac with Xcode can build an xcframework" >&2; exit 1; }
 rustup target add "${targets[@]}"
+features=()
+[ $# -eq 0 ] || features=(--no-default-features --features "$1")
 for target in "${targets[@]}"; do
-  cargo build --release -p interocitor-ffi --target "$target"
+  # One crate type: beside a Rust library rustc leaves the optimisation over all crates out.
+  cargo rustc --profile mobile -p interocitor-ffi --lib --crate-type staticlib --target "$target" ${features[@]+"${features[@]}"}
 done
 
 rm -rf "$build"
@@ -29,7 +34,7 @@ cp "swift/Sources/$name/$name.h" "swift/Sources/$name/module.modulemap" "$header
 fat() {
   local platform="$1" parts=()
   shift
-  for target in "$@"; do parts+=("$rust/$target/release/$library"); done
+  for target in "$@"; do parts+=("$rust/$target/mobile/$library"); done
   mkdir -p "$build/$platform"
   lipo -create "${parts[@]}" -output "$build/$platform/$library"
 }
