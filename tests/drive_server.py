@@ -247,6 +247,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return metadata
 
     def answer(self, status, body=b"", content_type="application/json; charset=UTF-8", headers=()):
+        if self.is_lost:
+            raise CutOff
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -263,6 +265,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         address = urllib.parse.urlsplit(self.path)
         self.query, path = address.query, urllib.parse.unquote(address.path)
         length = int(self.headers.get("Content-Length") or 0)
+        self.is_lost = False
         try:
             if path.startswith("/control/"):
                 with self.drive.lock:
@@ -279,6 +282,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise CutOff
             with self.drive.lock:
                 self.check()
+                if "Content-Length" not in self.headers and self.command in ("POST", "PUT", "PATCH"):
+                    raise Refusal(411, "lengthRequired", "Length Required")
                 self.route(path)
         except Refusal as refusal:
             detail = {"domain": "global", "reason": refusal.reason, "message": refusal.message}
@@ -296,6 +301,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for fault in self.drive.faults:
             if fault["times"] > 0 and re.search(fault.get("match", ""), self.drive.log[-1]):
                 fault["times"] -= 1
+                if fault.get("isLost"):
+                    # Carried out, but nobody is told.
+                    self.is_lost = True
+                    return
                 raise Refusal(fault["status"], fault.get("reason", ""), "as told", fault.get("retryAfter"))
 
     def route(self, path):

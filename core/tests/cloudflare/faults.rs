@@ -93,7 +93,9 @@ async fn lies_about_lengths_are_noticed() {
     let stall = Server::start(|_| Reply::Stall { status: 200, announced: 10, body: b"five!".to_vec() }).await;
     assert_eq!(kind(client(&stall).read_file("/Mesh/manifest.json").await), K::Timeout);
     assert_eq!(kind(client(&Server::start(|_| Reply::Silence).await).list_files("/x").await), K::Timeout);
-    assert_eq!(kind(client(&Server::start(|_| Reply::Close).await).list_files("/x").await), K::Unavailable);
+    let closing = Server::start(|_| Reply::Close).await;
+    assert_eq!(kind(client(&closing).list_files("/x").await), K::Unavailable);
+    assert_eq!(closing.seen().len(), 2, "a question may be asked once more");
     let whole = Server::start(|_| report(201, &json!({}))).await;
     for (len, piece) in [(5, "four"), (3, "four")] {
         let pieces = stream::iter([Ok(Bytes::from(piece))]).boxed();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future;
-use interocitor_core::mailbox::{CloudflareConfig, StorageAdapter};
+use interocitor_core::mailbox::{CloudflareConfig, MailboxErrorKind, StorageAdapter};
 use interocitor_core::{Compaction, Config, Interocitor, StoreLocation};
 use serde_json::{Value, json};
 
@@ -189,6 +189,22 @@ async fn an_answer_that_is_lost_changes_nothing() {
     }
     let files = client(&direct).list_files("/Mesh/changes").await.unwrap();
     assert_eq!(files.iter().filter(|file| file.name.contains("-chg_")).count(), 4);
+}
+
+/// Whoever creates a file and hears nothing looks whose it is that lies there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_created_without_an_answer_is_ours() {
+    let (line, mesh) = (Line::start().await, address());
+    let through = client(&CloudflareConfig::new(&url(&line.host, "near", &mesh)).unwrap());
+    let direct = client(&CloudflareConfig::new(&url(&super::server::host(), "near", &mesh)).unwrap());
+    line.swallow("-chg_", 1);
+    through.create_file("/Mesh/changes/1-chg_a.json", "ours".into()).await.unwrap();
+    let theirs = "/Mesh/changes/2-chg_b.json";
+    direct.create_file(theirs, "theirs".into()).await.unwrap();
+    line.swallow("-chg_", 1);
+    let error = through.create_file(theirs, "ours".into()).await.unwrap_err();
+    assert_eq!(error.kind(), MailboxErrorKind::AlreadyExists);
+    assert_eq!(through.read_file(theirs).await.unwrap(), "theirs");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,15 +2,17 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use interocitor_core::host::{Host, Job, TokioHost};
-use interocitor_core::mailbox::{CloudflareConfig, StorageAdapter};
+use interocitor_core::mailbox::{CloudflareConfig, Notice, StorageAdapter};
 use interocitor_core::{Event, Interocitor};
 use serde_json::json;
 
 use super::meshes::{connected, device};
+use super::scripted::{Reply, Server};
 use super::server::{Line, address, client, config, host, url};
 
 /// A device that listens; nothing comes by a poll unless it says so.
@@ -128,8 +130,11 @@ async fn a_relay_that_went_away_is_found_again_and_polls_stand_in() {
     // No relay at all: it is polled as often as it was to be.
     let bare = CloudflareConfig::new(&url(&host(), "bare", &mesh)).unwrap();
     let polling = listening(&bare, Duration::from_millis(500)).await;
-    write(&other, "polled").await;
-    assert!(arrives(&polling, "polled", Duration::from_secs(20)).await.is_some());
+    // The first may still come with what connecting looks at.
+    for row in ["polled", "again", "and again"] {
+        write(&other, row).await;
+        assert!(arrives(&polling, row, Duration::from_secs(20)).await.is_some(), "{row}");
+    }
 }
 
 /// What a healthy push says of itself, and that its end is told.
@@ -212,6 +217,65 @@ async fn after_five_sockets_that_never_opened_there_is_a_rest_until_the_worker_i
     assert!(!is_told(Duration::from_secs(2)).await, "the Worker got no rest");
     client.list_files("/").await.unwrap();
     assert!(is_told(Duration::from_secs(10)).await);
+}
+
+/// Waits until something is so, for ten seconds.
+async fn comes_true(is_so: impl Fn() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(10) && !is_so() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    is_so()
+}
+
+/// A notice that counts.
+fn counting() -> (Notice, Arc<AtomicUsize>) {
+    let count: Arc<AtomicUsize> = Arc::default();
+    let counted = Arc::clone(&count);
+    let notice = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
+    (Arc::new(notice), count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_relay_is_asked_whether_it_is_there() {
+    let (line, mesh) = (Line::start().await, address());
+    let config = CloudflareConfig::new(&url(&line.host, "near", &mesh)).unwrap();
+    let client = client(&config.with_host(Arc::new(Hasty)));
+    let (notice, told) = counting();
+    let _watch = client.watch("/Mesh", notice).await.unwrap().unwrap();
+    assert!(comes_true(|| client.is_push_healthy()).await);
+    // It answers each time, and the socket stays the first one: three silences of that clock.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!((told.load(Ordering::SeqCst), client.is_push_healthy()), (1, true));
+    // What is told of is looked for at once, and again when listings show it.
+    let direct = super::server::client(&CloudflareConfig::new(&url(&host(), "near", &mesh)).unwrap());
+    direct.write_file("/Mesh/changes/1-chg_a.json", "x".into()).await.unwrap();
+    assert!(comes_true(|| told.load(Ordering::SeqCst) == 3).await);
+    line.go_dead();
+    assert!(comes_true(|| !client.is_push_healthy()).await, "a dead socket is believed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_like_no_relay_is_none() {
+    // The second with the answer to the key of the example in the standard.
+    for (status, accept) in [(101, ""), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), (200, "")] {
+        let server = Server::start(move |_| {
+            let upgrade =
+                Reply::status(status).header("Connection", "Upgrade").header("Upgrade", "websocket");
+            if accept.is_empty() { upgrade } else { upgrade.header("Sec-WebSocket-Accept", accept) }
+        })
+        .await;
+        let config = CloudflareConfig::new(&server.url.replace("/dav", "/io/uuid.tag")).unwrap();
+        let client = client(&config.with_token("t0ken").with_host(Arc::new(Hasty)));
+        let (notice, told) = counting();
+        let _watch = client.watch("/Mesh", notice).await.unwrap().unwrap();
+        assert!(comes_true(|| server.seen().len() >= 3).await);
+        assert_eq!((told.load(Ordering::SeqCst), client.is_push_healthy()), (0, false));
+        let asked = &server.seen()[0];
+        assert!(asked.path.contains("access_token=t0ken"), "where Workers look for it: {}", asked.path);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

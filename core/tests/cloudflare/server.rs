@@ -72,6 +72,8 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct State {
     is_cut: AtomicBool,
+    /// Nothing passes any more, and nobody is told.
+    is_dead: AtomicBool,
     /// So many requests whose first line holds this are carried out, and their answers lost.
     swallowed: Mutex<(String, u32)>,
     requests: Mutex<Vec<String>>,
@@ -105,6 +107,11 @@ impl Line {
         self.state.is_cut.store(false, Ordering::SeqCst);
     }
 
+    /// From now on nothing passes, as when a phone has left its network: connections stay as if they were open.
+    pub(crate) fn go_dead(&self) {
+        self.state.is_dead.store(true, Ordering::SeqCst);
+    }
+
     /// The answers to the next requests that have this in their first line are lost.
     pub(crate) fn swallow(&self, text: &str, count: u32) {
         *self.state.swallowed.lock().unwrap() = (text.to_owned(), count);
@@ -120,10 +127,16 @@ async fn carry(mut client: TcpStream, state: Arc<State>) {
     let Ok(mut server) = TcpStream::connect(host()).await else { return };
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     let mut swallows = false;
+    let pass = async || {
+        if state.is_dead.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    };
     loop {
         tokio::select! {
             read = client.read(&mut up) => {
                 let Some(read) = read.ok().filter(|read| *read > 0) else { return };
+                pass().await;
                 // Heads are sent in one piece.
                 let head = String::from_utf8_lossy(&up[..read.min(4096)]).into_owned();
                 let first = head.lines().next().unwrap_or_default();
@@ -139,6 +152,7 @@ async fn carry(mut client: TcpStream, state: Arc<State>) {
             }
             read = server.read(&mut down) => {
                 let Some(read) = read.ok().filter(|read| *read > 0) else { return };
+                pass().await;
                 if swallows || client.write_all(&down[..read]).await.is_err() {
                     return;
                 }

@@ -1,6 +1,7 @@
 //! Quotas, tokens, uploads that break off, and a server that means ill.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -80,8 +81,23 @@ async fn one_refusal_makes_all_calls_wait() {
     for outcome in client.read_many(&paths).await {
         outcome.unwrap();
     }
-    client.read_file("/Mesh/0").await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
+    // Who reads on all the time meanwhile reads a few times before and after the wait, and not once in it.
+    drive.fail(1, "alt=media", 403, "userRateLimitExceeded", Some("2"));
+    let refused = tokio::spawn({
+        let client = client.clone();
+        async move { client.read_file("/Mesh/0").await }
+    });
+    while !drive.log().iter().any(|line| line.contains("alt=media")) {
+        tokio::task::yield_now().await;
+    }
+    let mut others = 0;
+    while !refused.is_finished() {
+        client.read_file("/Mesh/1").await.unwrap();
+        others += 1;
+    }
+    refused.await.unwrap().unwrap();
+    assert!(others < 20, "{others} calls did not wait");
 }
 
 #[tokio::test]
@@ -124,6 +140,31 @@ async fn only_what_may_be_repeated_is_repeated() {
     assert_eq!(drive.log().iter().filter(|line| line.starts_with("POST")).count(), 1);
     client.write_file("/Mesh/new", Body::from("n")).await.unwrap();
     assert_eq!(drive.named("new").len(), 1);
+    // Folders are created no differently.
+    drive.fail(1, "^POST", 503, "backendError", Some("0"));
+    assert_eq!(kind(client.write_file("/Other/x", Body::from("x")).await), K::Unavailable);
+    assert_eq!(drive.named("Other").len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_carried_out_without_an_answer_is_not_doubled() {
+    let drive = Drive::start();
+    let client = drive.client();
+    client.write_file("/Mesh/x", Body::from("x")).await.unwrap();
+    drive.lose("^PATCH");
+    client.write_file("/Mesh/x", Body::from("y")).await.unwrap();
+    assert_eq!(client.read_file("/Mesh/x").await.unwrap(), "y");
+    // A file that is created, and a folder: the caller hears of it, and its next try finds them.
+    for (path, name, matching) in
+        [("/Mesh/new", "new", "^POST /upload/"), ("/Other/y", "Other", "^POST /drive/v3/files")]
+    {
+        drive.lose(matching);
+        assert_eq!(kind(client.write_file(path, Body::from("first")).await), K::Unavailable, "{path}");
+        assert_eq!(drive.named(name).len(), 1, "{path}");
+        client.write_file(path, Body::from("second")).await.unwrap();
+        assert_eq!(drive.named(name).len(), 1, "{path}");
+        assert_eq!(drive.client().read_file(path).await.unwrap(), "second");
+    }
 }
 
 #[tokio::test]
@@ -237,6 +278,34 @@ async fn a_large_body_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn a_body_that_gets_on_is_sent_however_often_it_breaks_off() {
+    let drive = Drive::start();
+    let client = GoogleDriveMailbox::new(&drive.config().with_retries(2)).unwrap();
+    let body = noise(6_000_000);
+    for _ in 0..4 {
+        drive.tell("cut", &json!({"bytes": 1_000_000}));
+    }
+    client.write_file("/Mesh/x", pieces(&body)).await.unwrap();
+    assert!(drive.client().read_file("/Mesh/x").await.unwrap() == body);
+}
+
+#[tokio::test]
+async fn nobody_believes_that_more_arrived_than_was_sent() {
+    let server = Server::start(|request| match request.method.as_str() {
+        "GET" => listing(&mesh(), None),
+        "PUT" => Reply::status(308).header("Range", "bytes=0-7000000"),
+        "POST" => {
+            let host = request.header("host").unwrap();
+            Reply::status(200).header("Location", format!("http://{host}/upload?upload_id=x"))
+        }
+        _ => Reply::status(204),
+    })
+    .await;
+    assert_eq!(kind(scripted(&server).write_file("/Mesh/x", pieces(&noise(6_000_000))).await), K::Protocol);
+    assert_eq!(server.seen().iter().filter(|request| request.method == "PUT").count(), 1);
+}
+
+#[tokio::test]
 async fn of_a_large_body_that_breaks_off_nothing_stays() {
     let drive = Drive::start();
     let client = drive.client();
@@ -345,9 +414,10 @@ async fn what_has_no_place_in_a_folder_is_left_out() {
 #[tokio::test]
 async fn a_listing_that_is_none_is_an_error_and_never_an_empty_mailbox() {
     type Answer = fn() -> Reply;
-    let bad: [(Answer, K); 9] = [
+    let bad: [(Answer, K); 10] = [
         (|| listing(&mesh(), Some("again")), K::Protocol),
         (|| Reply::with(200, "application/json", "[]"), K::Protocol),
+        (|| Reply::with(200, "application/json", "[[]]"), K::Protocol),
         (|| Reply::with(200, "application/json", "{}"), K::Protocol),
         (|| Reply::with(200, "application/json", r#"{"files": 1}"#), K::Protocol),
         (|| Reply::with(200, "application/json", ""), K::Protocol),
@@ -378,6 +448,21 @@ async fn a_listing_that_is_none_is_an_error_and_never_an_empty_mailbox() {
         assert_eq!(kind(client.write_file("/Mesh/x", Body::from("x")).await), expected, "{number}");
         assert!(server.seen().len() < 100, "{number}");
     }
+}
+
+#[tokio::test]
+async fn a_listing_that_always_goes_on_is_left() {
+    let pages = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if request.path.contains("name") && request.path.contains("Mesh") {
+            return listing(&mesh(), None);
+        }
+        let page = pages.fetch_add(1, Ordering::Relaxed);
+        // It ends some time, so that the test does.
+        listing(&json!([]), (page < 11_000).then(|| format!("page-{page}")).as_deref())
+    })
+    .await;
+    assert_eq!(kind(scripted(&server).list_files("/Mesh").await), K::Protocol);
 }
 
 #[tokio::test]

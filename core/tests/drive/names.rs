@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future;
-use interocitor_core::mailbox::{Body, MailboxErrorKind as K, StorageAdapter};
+use interocitor_core::mailbox::{
+    Body, GoogleDriveConfig, GoogleDriveMailbox, MailboxErrorKind as K, StorageAdapter,
+};
 use serde_json::{Value, json};
 
 use super::kind;
-use super::server::Drive;
+use super::scripted::{Reply, Server};
+use super::server::{Drive, FOLDER};
 
 async fn names(client: &impl StorageAdapter, folder: &str) -> Vec<String> {
     let mut names: Vec<_> =
@@ -137,6 +140,30 @@ async fn doubled_folders_are_read_as_one_and_joined() {
     let gone: Vec<Value> = drive.named("Mesh").into_iter().filter(|item| item["trashed"] == true).collect();
     assert_eq!((gone.len(), &gone[0]["id"]), (1, &json!(new)));
     assert_eq!(names(&drive.client(), "/Mesh/changes").await, ["a", "b", "c"]);
+}
+
+/// Drive may leave all that it found out of a page, and go on with the next.
+#[tokio::test]
+async fn a_doubled_folder_whose_listing_goes_on_is_not_empty() {
+    for (next, is_trashed) in [(Some("more"), false), (None, true)] {
+        let server = Server::start(move |request| {
+            let folder = |id: &str| json!({"id": id, "name": "Mesh", "mimeType": FOLDER, "createdTime": "2026-01-01T00:00:00.000Z"});
+            let json = |value: Value| Reply::with(200, "application/json", value.to_string());
+            if request.path.contains("/files/two") {
+                json(folder("two"))
+            } else if request.path.contains("Mesh") {
+                json(json!({"files": [folder("one"), folder("two")]}))
+            } else {
+                json(json!({"files": [], "nextPageToken": next}))
+            }
+        })
+        .await;
+        let config = GoogleDriveConfig::with_token("token").unwrap();
+        let config = config.with_endpoint(server.url.strip_suffix("/dav").unwrap()).unwrap();
+        GoogleDriveMailbox::new(&config).unwrap().ensure_folder("/Mesh").await.unwrap();
+        let writes: Vec<_> = server.seen().into_iter().filter(|request| request.method != "GET").collect();
+        assert_eq!(writes.len(), usize::from(is_trashed), "{writes:?}");
+    }
 }
 
 #[tokio::test]

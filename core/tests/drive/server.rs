@@ -56,6 +56,11 @@ impl Drive {
         self.tell("fail", &told);
     }
 
+    /// The next request that `matching` fits is carried out, and its answer lost.
+    pub(crate) fn lose(&self, matching: &str) {
+        self.tell("fail", &json!({"times": 1, "match": matching, "isLost": true}));
+    }
+
     /// The requests since it was asked last.
     pub(crate) fn log(&self) -> Vec<String> {
         serde_json::from_value(self.ask("GET", "log", &Value::Null)).unwrap()

@@ -165,7 +165,9 @@ async fn what_no_server_can_have_said_is_not_believed() {
     ];
     for (number, lie) in lies.into_iter().enumerate() {
         carrier.answer(Ok(lie));
-        assert_eq!(kind(mailbox.write_file("/Mesh/x", streamed(LARGE)).await), K::Protocol, "{number}");
+        let error = error(mailbox.write_file("/Mesh/x", streamed(LARGE)).await);
+        // No server said so: no status is passed on.
+        assert_eq!((error.kind(), error.status()), (K::Protocol, None), "{number}");
     }
     carrier.answer(Ok(UploadResponse { status: 201, body: vec![0; LARGE], ..UploadResponse::default() }));
     mailbox.write_file("/Mesh/x", streamed(LARGE)).await.unwrap();
@@ -296,7 +298,11 @@ async fn a_large_body_does_not_meet_with_a_challenge() {
 }
 
 async fn device(mailbox: WebDavMailbox) -> Interocitor {
-    let db = open_at(StoreLocation::Memory, |config| config.passphrase = Some(PASSPHRASE.into())).await;
+    device_at(StoreLocation::Memory, mailbox).await
+}
+
+async fn device_at(store: StoreLocation, mailbox: WebDavMailbox) -> Interocitor {
+    let db = open_at(store, |config| config.passphrase = Some(PASSPHRASE.into())).await;
     db.set_remote_storage(Some(Arc::new(mailbox))).await;
     assert!(db.connect().await.unwrap().is_online());
     db
@@ -304,7 +310,16 @@ async fn device(mailbox: WebDavMailbox) -> Interocitor {
 
 /// A database with a file of 2 MB whose upload is under way.
 async fn uploading(model: &Model, carrier: &Arc<Carrier>, spool: &Path) -> Interocitor {
-    let db = device(with(&model.server, carrier, spool)).await;
+    uploading_from(StoreLocation::Memory, model, carrier, spool).await
+}
+
+async fn uploading_from(
+    store: StoreLocation,
+    model: &Model,
+    carrier: &Arc<Carrier>,
+    spool: &Path,
+) -> Interocitor {
+    let db = device_at(store, with(&model.server, carrier, spool)).await;
     db.put_file("film", FileSource::from(vec![5; 2 * LARGE]), None).await.unwrap();
     carrier.hold();
     let syncing = tokio::spawn({
@@ -339,7 +354,8 @@ async fn a_suspended_database_does_not_break_an_upload_off() {
 
 #[tokio::test]
 async fn whoever_does_not_want_an_upload_any_more_breaks_it_off() {
-    for how in ["cancel", "pause", "delete", "replace", "disconnect", "suspended, then replaced"] {
+    for how in ["cancel", "pause", "delete", "replace", "disconnect", "shut down", "suspended, then replaced"]
+    {
         let (model, carrier, spool) = (Model::start(ALL).await, Carrier::new(), tempfile::tempdir().unwrap());
         let db = uploading(&model, &carrier, spool.path()).await;
         match how {
@@ -347,6 +363,7 @@ async fn whoever_does_not_want_an_upload_any_more_breaks_it_off() {
             "pause" => db.pause_file("film").await.unwrap(),
             "delete" => db.delete_file("film").await.unwrap(),
             "disconnect" => db.disconnect().await,
+            "shut down" => db.shutdown().await.unwrap(),
             _ => {
                 if how != "replace" {
                     db.suspend().await.unwrap();
@@ -364,5 +381,44 @@ async fn whoever_does_not_want_an_upload_any_more_breaks_it_off() {
             assert_eq!(content.bytes().await.unwrap(), b"short", "{how}");
         }
         assert_eq!(carrier.seen().len(), 1, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_failed_is_begun_anew() {
+    let (model, carrier, spool) = (Model::start(ALL).await, Carrier::new(), tempfile::tempdir().unwrap());
+    let db = device(with(&model.server, &carrier, spool.path())).await;
+    db.put_file("film", FileSource::from(vec![5; 2 * LARGE]), None).await.unwrap();
+    carrier.answer(Err(MailboxError::new(K::Unavailable, "upload", "/", "it failed")));
+    assert_eq!(db.sync_files().await.unwrap().failed, 1);
+    assert_eq!(db.sync_files().await.unwrap().done, 1);
+    assert_eq!((carrier.seen().len(), spooled(spool.path())), (2, 0));
+}
+
+/// A share extension, say, that puts a file anew which the app is uploading.
+#[tokio::test]
+async fn an_upload_counts_only_for_what_it_was_begun_for() {
+    for ends_late in [true, false] {
+        let (model, carrier, spool) = (Model::start(ALL).await, Carrier::new(), tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let store = || StoreLocation::File(folder.path().join("a.db"));
+        let db = uploading_from(store(), &model, &carrier, spool.path()).await;
+        if !ends_late {
+            db.suspend().await.unwrap();
+        }
+        let extension = open_at(store(), |config| config.passphrase = Some(PASSPHRASE.into())).await;
+        extension.put_file("film", FileSource::from(b"newer".to_vec()), None).await.unwrap();
+        if ends_late {
+            carrier.let_go();
+            emptied(spool.path()).await;
+        } else {
+            db.resume().await.unwrap();
+        }
+        db.sync_once(Duration::from_mins(1)).await.unwrap();
+        assert_eq!((carrier.seen().len(), carrier.cancelled().len()), (1, usize::from(!ends_late)));
+        assert!(db.file_transfers().await.unwrap().is_empty());
+        let other = device(with(&model.server, &carrier, spool.path())).await;
+        let content = other.get_file("film").await.unwrap();
+        assert_eq!(content.bytes().await.unwrap(), b"newer", "ends late: {ends_late}");
     }
 }

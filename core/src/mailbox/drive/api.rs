@@ -367,3 +367,36 @@ pub(super) async fn stored(place: &Place, answer: Answer) -> MailboxResult<Item>
     }
     Ok(item)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_are_short_and_few_and_for_what_passes() {
+        let config = GoogleDriveConfig::with_token("token").unwrap().with_retries(8);
+        let api = Api::new(&config).unwrap();
+        let error = |kind| MailboxError::new(kind, "read", "/x", "refused");
+        let limited = |seconds| {
+            let error = error(MailboxErrorKind::RateLimited);
+            error.with_retry_after(Some(Duration::from_secs(seconds)))
+        };
+        // What Drive asks for, or nothing at all.
+        for (asked, wanted) in [(0, Some(Duration::ZERO)), (20, Some(WAIT_MAX)), (21, None)] {
+            assert_eq!(api.pause(&limited(asked), 0, false), wanted, "{asked}");
+        }
+        assert_eq!(api.pause(&limited(1), 7, false), Some(Duration::from_secs(1)));
+        assert_eq!(api.pause(&limited(1), 8, false), None);
+        // Else twice as long each time.
+        let busy = error(MailboxErrorKind::RateLimited);
+        for (tries, least) in [(0, 500), (1, 1000), (2, 2000), (5, 16_000), (6, 20_000), (7, 20_000)] {
+            let wait = api.pause(&busy, tries, false).unwrap().as_millis();
+            assert!((least..least + 250).contains(&wait), "{tries}: {wait}");
+        }
+        let broken = error(MailboxErrorKind::Unavailable);
+        assert!(api.pause(&broken, 0, true).is_some() && api.pause(&broken, 0, false).is_none());
+        for kind in [MailboxErrorKind::Forbidden, MailboxErrorKind::NotFound, MailboxErrorKind::QuotaFull] {
+            assert_eq!(api.pause(&error(kind), 0, true), None, "{kind:?}");
+        }
+    }
+}

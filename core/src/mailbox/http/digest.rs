@@ -154,4 +154,15 @@ mod tests {
             assert_eq!(error.kind(), MailboxErrorKind::Unauthorized, "{texts:?}");
         }
     }
+
+    /// A server that wants the body to be part of the answer gets none: bodies are streamed.
+    #[test]
+    fn what_cannot_be_answered_is_not() {
+        let digest = Digest::new("user", "s3cret");
+        digest.renew(None, &offers(&[&MD5.replace("auth", "auth-int")])).unwrap();
+        assert!(digest.header("GET", &Url::parse("http://host/").unwrap()).is_none());
+        // It is over with: the next challenge is taken.
+        assert!(digest.renew(None, &offers(&[MD5])).unwrap());
+        assert!(answer(&digest).contains("qop=auth,"));
+    }
 }
