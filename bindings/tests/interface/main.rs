@@ -5,17 +5,24 @@ mod background;
 mod compaction;
 mod credentials;
 mod doctor;
+#[cfg(feature = "drive")]
+mod drive;
 mod events;
 mod export;
 mod files;
 mod images;
+mod left_out;
 mod log;
 mod mailbox;
 mod merging;
+mod options;
 mod pairing;
+#[cfg(feature = "drive")]
+mod platform;
 mod quarantine;
 mod queries;
 mod recovery;
+#[cfg(all(feature = "cloudflare", feature = "drive", feature = "s3", feature = "webdav"))]
 mod remotes;
 mod replicas;
 mod rows;

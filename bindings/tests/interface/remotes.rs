@@ -1,9 +1,8 @@
 //! The engine's mailboxes behind HTTP: what their options refuse, and that a remote which is not there is an answer.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpListener,
-    process::{Child, Command, Stdio},
     sync::{Arc, mpsc},
     thread,
 };
@@ -14,10 +13,11 @@ use interocitor_ffi::{
     TokenProvider, WebDavOptions,
 };
 
-use crate::support::{code, member, open, text, wait};
-
-/// Nobody listens there.
-const NOWHERE: &str = "http://127.0.0.1:1";
+use crate::{
+    drive::Drive,
+    options::{drive, s3, webdav, worker},
+    support::{code, member, open, text, wait},
+};
 
 struct Tokens;
 
@@ -25,63 +25,6 @@ struct Tokens;
 impl TokenProvider for Tokens {
     async fn token(&self, _: Option<String>) -> Result<String, MailboxFailure> {
         Ok("s3cret".into())
-    }
-}
-
-fn s3() -> S3Options {
-    S3Options {
-        bucket: "notes".into(),
-        prefix: "in a/folder?#%41".into(),
-        endpoint: Some(NOWHERE.into()),
-        region: "us-east-1".into(),
-        addressing: None,
-        access_key: "s3cret-id".into(),
-        secret_key: "s3cret".into(),
-        session_token: Some("s3cret".into()),
-        authorities: None,
-        timeout_ms: 1000,
-        uploads: None,
-    }
-}
-
-fn drive() -> GoogleDriveOptions {
-    GoogleDriveOptions {
-        token_provider: None,
-        token: Some("s3cret".into()),
-        folder: Some("1aB_-x".into()),
-        client_id: Some("client".into()),
-        endpoint: Some(NOWHERE.into()),
-        timeout_ms: 1000,
-        uploads: None,
-        retries: 0,
-    }
-}
-
-fn worker() -> CloudflareOptions {
-    CloudflareOptions {
-        url: format!("{NOWHERE}/io/uuid.tag"),
-        token: Some("s3cret".into()),
-        token_provider: None,
-        access_secret: None,
-        push: false,
-        max_file_bytes: 1,
-        authorities: None,
-        timeout_ms: 1000,
-        uploads: None,
-    }
-}
-
-fn webdav() -> WebDavOptions {
-    WebDavOptions {
-        url: NOWHERE.into(),
-        user: Some("u".into()),
-        password: Some("s3cret".into()),
-        digest: true,
-        token: None,
-        token_provider: None,
-        authorities: None,
-        timeout_ms: 1000,
-        uploads: None,
     }
 }
 
@@ -202,10 +145,11 @@ fn refusing() -> (String, mpsc::Receiver<String>) {
             let read = connection.read(&mut request).unwrap();
             let answer = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n\
                           Content-Length: 0\r\nConnection: close\r\n\r\n";
-            connection.write_all(answer.as_bytes()).unwrap();
+            // Told first: whoever has the answer may look at once.
             if sender.send(String::from_utf8_lossy(&request[..read]).to_lowercase()).is_err() {
                 return;
             }
+            connection.write_all(answer.as_bytes()).unwrap();
         }
     });
     (url, asked)
@@ -269,26 +213,6 @@ fn tokens_are_those_of_the_options() {
     assert!(requests.iter().all(|request| !request.contains("s3cret")));
 }
 
-/// A server that ends with its test.
-struct Drive(Child, String);
-
-impl Drive {
-    fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/drive_server.py");
-        let mut process = Command::new("python3").arg(script).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self(process, line.trim().to_owned())
-    }
-}
-
-impl Drop for Drive {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn two_devices_converge_over_drive() {
     /// Has an expired token at first.
@@ -299,14 +223,14 @@ fn two_devices_converge_over_drive() {
             Ok(if rejected.as_deref() == Some("expired") { "token-1" } else { "expired" }.into())
         }
     }
-    let drive = Drive::start();
+    let server = Drive::start();
     let mailbox = Arc::new(
         Mailbox::google_drive(GoogleDriveOptions {
             token: None,
             token_provider: Some(Arc::new(Refreshing)),
             folder: None,
-            endpoint: Some(drive.1.clone()),
-            ..self::drive()
+            endpoint: Some(server.url.clone()),
+            ..drive()
         })
         .unwrap(),
     );

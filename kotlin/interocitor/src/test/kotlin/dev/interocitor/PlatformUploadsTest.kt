@@ -21,6 +21,7 @@ import java.net.InetSocketAddress
 import java.net.URI
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.CountDownLatch
+import kotlin.time.Duration.Companion.milliseconds
 
 /** Large uploads in the hands of the app, over a real server: `WEBDAV_URL`, which `bash tests/run.sh kotlin` starts. */
 class PlatformUploadsTest {
@@ -157,6 +158,19 @@ class PlatformUploadsTest {
         given.countDown()
         val count = taken.await()
         assertTrue(count < body.length(), "all $count bytes came")
+        server.stop(0)
+    }
+
+    @Test
+    fun `an answer that does not come is waited for as long as was said`() = test {
+        val over = CountDownLatch(1)
+        val server = server { exchange ->
+            exchange.requestBody.readBytes()
+            over.await()
+        }
+        val failure = assertThrows<MailboxException> { HttpUploads(timeout = 100.milliseconds).upload(request(server)) }
+        assertEquals(MailboxFault.TIMEOUT, failure.fault)
+        over.countDown()
         server.stop(0)
     }
 

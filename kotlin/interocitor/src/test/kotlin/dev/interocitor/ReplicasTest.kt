@@ -7,6 +7,7 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.filterIsInstance
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -20,7 +21,8 @@ class ReplicasTest {
 
     @Test
     fun `a device is restored from a mirror`() = test {
-        val copy = Mailbox.folder(folder.mailbox())
+        val place = folder.mailbox()
+        val copy = Mailbox.folder(place)
         member(Mailbox.memory()) { replicas = listOf(Replica("copy", copy, mirror = true)) }.use { db ->
             db.connect()
             val complete = async(start = CoroutineStart.UNDISPATCHED) { db.events.filterIsInstance<Event.ReplicaComplete>().first() }
@@ -32,6 +34,13 @@ class ReplicasTest {
             assertEquals(listOf(ReplicaState("copy", mirror = true, waiting = 0, problem = null)), db.replicas())
             val told = complete.await()
             assertTrue(told.replica == "copy" && told.files >= told.copied && told.copied > 0 && told.bytes > 0, "$told")
+            // Damage of the same length shows to who looks into the files.
+            val file = place.walk().first { it.isFile && it.parentFile.name == "changes" && it.name != "head.json" }
+            val sound = file.readBytes()
+            file.writeBytes(ByteArray(sound.size))
+            assertEquals(0, db.replicate("copy").copied)
+            assertEquals(1, db.replicate("copy", verifies = true).copied)
+            assertArrayEquals(sound, file.readBytes())
         }
         member(copy).use { db ->
             db.connect()
