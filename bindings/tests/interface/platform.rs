@@ -46,9 +46,9 @@ fn send(request: &UploadRequest) -> UploadResponse {
     let (host, path) = request.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut head = format!("{} /{path} HTTP/1.1\r\nHost: {host}\r\n", request.method);
     for header in &request.headers {
-        head += &format!("{}: {}\r\n", header.name, header.value);
+        head.extend([&header.name, ": ", &header.value, "\r\n"]);
     }
-    head += &format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    head.extend(["Content-Length: ", &body.len().to_string(), "\r\nConnection: close\r\n\r\n"]);
     let mut connection = TcpStream::connect(host).unwrap();
     connection.write_all(head.as_bytes()).unwrap();
     connection.write_all(&body).unwrap();
