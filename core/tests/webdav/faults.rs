@@ -392,7 +392,7 @@ async fn a_silent_server_is_a_timeout_and_a_slow_one_is_not() {
         _ => Reply::status(201),
     })
     .await;
-    let client = impatient(&slow);
+    let client = WebDavMailbox::new(&config(&slow).with_timeout(Duration::from_secs(1))).unwrap();
     client.write_file("/x", Body::from(vec![7; 30_000_000])).await.unwrap();
     let pieces = stream::iter((0..300).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
     client.write_file("/y", Body::Stream { len: 30_000_000, stream: pieces.boxed() }).await.unwrap();
