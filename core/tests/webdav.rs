@@ -272,38 +272,3 @@ async fn small_files_cost_a_request_each_and_one_more_for_a_sidecar() {
         assert!(up <= most && down <= most, "{form:?}: {up} requests up and {down} down for {FILES} files");
     }
 }
-
-/// Peak memory and time of a large stream; run alone with `--ignored --nocapture`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn measure_large_bodies() {
-    const LEN: u64 = 200_000_000;
-    let peak = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
-        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or_default()
-    };
-    for variable in SERVERS {
-        let Ok(url) = std::env::var(variable) else { continue };
-        let client = WebDavMailbox::new(&WebDavConfig::new(&url).unwrap()).unwrap();
-        client.authenticate().await.unwrap();
-        client.write_file("/large", Body::from("warm")).await.unwrap();
-        let (before, start) = (peak(), std::time::Instant::now());
-        let pieces = stream::iter((0..LEN / 100_000).map(|_| Ok(Bytes::from(vec![7; 100_000]))));
-        client.write_file("/large", Body::Stream { len: LEN, stream: pieces.boxed() }).await.unwrap();
-        let (sent, middle) = (start.elapsed(), peak());
-        let mut stream = client.read_stream("/large").await.unwrap();
-        let mut read = 0;
-        while let Some(piece) = stream.next().await {
-            read += piece.unwrap().len() as u64;
-        }
-        assert_eq!(read, LEN);
-        let (received, after) = (start.elapsed().saturating_sub(sent), peak());
-        println!(
-            "{variable}: sent in {sent:?} with {} KB on top, read in {received:?} with {} KB on top",
-            middle - before,
-            after - middle
-        );
-        client.delete_file("/large").await.unwrap();
-    }
-}
