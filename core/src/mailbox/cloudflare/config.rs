@@ -7,10 +7,9 @@ use std::time::Duration;
 use interocitor_crypto::digest::sha256_hex;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::super::http::{Authorization, CONNECT_TIMEOUT, Setup, TIMEOUT, refuse};
+use super::super::http::{Authorization, CONNECT_TIMEOUT, Setup, TIMEOUT, certificates, refuse};
 use super::super::{MailboxErrorKind, MailboxResult, PlatformUploads, TokenProvider};
 use crate::host::{Host, TokioHost};
 
@@ -129,13 +128,8 @@ impl CloudflareConfig {
 
     /// Trusting the certificate authorities in a PEM text too, besides those that the platform trusts.
     pub fn with_authorities(mut self, pem: &str) -> MailboxResult<Self> {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        match certificates {
-            Ok(certificates) if !certificates.is_empty() => self.authorities.extend(certificates),
-            _ => {
-                return Err(refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text"));
-            }
-        }
+        let unreadable = || refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text");
+        self.authorities.extend(certificates(pem).ok_or_else(unreadable)?);
         Ok(self)
     }
 

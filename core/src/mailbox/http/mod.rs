@@ -22,6 +22,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Url};
 use rustls::pki_types::CertificateDer;
 
+#[cfg(any(feature = "cloudflare", feature = "s3", feature = "webdav"))]
+pub(super) use tls::certificates;
+
 use super::body::Meter;
 use super::{ByteStream, MailboxError, MailboxErrorKind, MailboxResult};
 

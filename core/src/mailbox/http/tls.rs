@@ -4,7 +4,16 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
+#[cfg(any(feature = "cloudflare", feature = "s3", feature = "webdav"))]
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, Error, RootCertStore};
+
+/// The certificates in a PEM text; `None` where one of them is not to be read, or there is none.
+#[cfg(any(feature = "cloudflare", feature = "s3", feature = "webdav"))]
+pub(in crate::mailbox) fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    certificates.ok().filter(|certificates| !certificates.is_empty())
+}
 
 /// The configuration of a client that also trusts `authorities`. Without `needed` nobody is trusted, and no
 /// certificates have to be found.

@@ -7,10 +7,9 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use super::super::http::{CONNECT_TIMEOUT, TIMEOUT, refuse};
+use super::super::http::{CONNECT_TIMEOUT, TIMEOUT, certificates, refuse};
 use super::super::{MailboxErrorKind, MailboxResult, PlatformUploads, path};
 
 /// The region of a bucket that nobody names another of; most compatible services take it for theirs.
@@ -206,13 +205,8 @@ impl S3Config {
     /// Trusting the certificate authorities in a PEM text too, such as that of a home server, besides those
     /// that the platform trusts.
     pub fn with_authorities(mut self, pem: &str) -> MailboxResult<Self> {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        match certificates {
-            Ok(certificates) if !certificates.is_empty() => self.authorities.extend(certificates),
-            _ => {
-                return Err(refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text"));
-            }
-        }
+        let unreadable = || refuse(MailboxErrorKind::Protocol, "no certificate is to be read from the text");
+        self.authorities.extend(certificates(pem).ok_or_else(unreadable)?);
         Ok(self)
     }
 
